@@ -1,0 +1,125 @@
+"""From a preset and command-line flags to a frozen config.
+
+Every leaf field of a job's config dataclass is a flag: `steps` is `--steps`, `training.steps` is
+`--training.steps`. Values are validated by pydantic; an unknown flag is an error that names the nearest.
+"""
+
+import argparse
+import dataclasses
+import difflib
+import sys
+import types
+import typing
+from collections.abc import Iterator, Sequence
+from typing import Any, NoReturn, TypeVar
+
+import pydantic
+
+from genomics_fm.errors import InputError
+
+Config = TypeVar("Config")
+
+
+class _Parser(argparse.ArgumentParser):
+    """argparse whose complaints are `InputError`s."""
+
+    def error(self, message: str) -> NoReturn:
+        raise InputError(f"{self.prog}: {message}; see --help")
+
+
+def _leaves(config: Any, prefix: str = "") -> Iterator[tuple[str, Any, dataclasses.Field[Any], Any]]:
+    """(dotted name, type, field, value) of every field of a dataclass that is not itself a dataclass."""
+    hints = typing.get_type_hints(type(config))
+    for field in dataclasses.fields(config):
+        value = getattr(config, field.name)
+        if dataclasses.is_dataclass(value):
+            yield from _leaves(value, f"{prefix}{field.name}.")
+        else:
+            yield prefix + field.name, hints[field.name], field, value
+
+
+def _is_sequence(hint: Any) -> bool:
+    return typing.get_origin(hint) in (tuple, list)
+
+
+def _is_optional(hint: Any) -> bool:
+    return typing.get_origin(hint) in (typing.Union, types.UnionType) and type(None) in typing.get_args(hint)
+
+
+def _parser(config: Any, presets: Sequence[str], prog: str, description: str) -> _Parser:
+    parser = _Parser(prog=prog, description=description, allow_abbrev=False)
+    parser.add_argument("--preset", choices=presets, default=presets[0], help=f"default: {presets[0]}")
+    parser.add_argument("--debug", action="store_true", help="show tracebacks")
+    for name, hint, field, value in _leaves(config):
+        text = f"{field.metadata.get('help', '')} (preset: {value!r})".strip().replace("%", "%%")
+        options: dict[str, Any] = {"dest": name, "default": argparse.SUPPRESS, "help": text}
+        if hint is bool:
+            options["action"] = argparse.BooleanOptionalAction
+        elif _is_sequence(hint):
+            options |= {"nargs": "*", "metavar": name.rsplit(".", 1)[-1].upper()}
+        else:
+            options["metavar"] = name.rsplit(".", 1)[-1].upper()
+        parser.add_argument("--" + name.replace("_", "-"), **options)
+    return parser
+
+
+def _nested(config: Any, given: dict[str, Any]) -> dict[str, Any]:
+    """The config as nested dicts with the given dotted values put in."""
+    values = dataclasses.asdict(config)
+    for name, value in given.items():
+        *parents, leaf = name.split(".")
+        place = values
+        for parent in parents:
+            place = place[parent]
+        place[leaf] = value
+    return values
+
+
+def validate(config_type: type[Config], values: dict[str, Any]) -> Config:
+    """Build a config dataclass from nested dicts, with types checked and strings converted.
+
+    Raises:
+        InputError: a value has the wrong type, or a key is unknown; names the key.
+    """
+    try:
+        return pydantic.TypeAdapter(config_type).validate_python(values)
+    except pydantic.ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        key = ".".join(str(part) for part in first["loc"])
+        raise InputError(f"--{key.replace('_', '-')}: {first['msg']} (got {first['input']!r})") from error
+
+
+def parse(
+    presets: dict[str, Config], arguments: Sequence[str], prog: str, description: str = ""
+) -> tuple[Config, bool]:
+    """Read a command line into (config, debug).
+
+    Args:
+        presets: named configs of one type; the first is the default.
+        arguments: the command line without the program's name.
+        prog: how the command is called, for messages.
+        description: one line for `--help`.
+
+    Raises:
+        InputError: an unknown flag (the nearest is named) or a bad value.
+    """
+    first = next(iter(presets.values()))
+    known, _ = _parser(first, list(presets), prog, description).parse_known_args(
+        [a for a in arguments if a not in ("-h", "--help")]
+    )
+    parser = _parser(presets[known.preset], list(presets), prog, description)
+    options, rest = parser.parse_known_args(arguments)
+    if rest:
+        flags = [option for action in parser._actions for option in action.option_strings]
+        near = difflib.get_close_matches(rest[0].split("=")[0], flags, n=1, cutoff=0.5)
+        raise InputError(f"{prog}: unknown argument {rest[0]!r}; {f'did you mean {near[0]}?' if near else 'see --help'}")
+    given = {k: v for k, v in vars(options).items() if k not in ("preset", "debug")}
+    base = presets[known.preset]
+    optional = {name for name, hint, _, _ in _leaves(base) if _is_optional(hint)}
+    given = {k: None if k in optional and v == "none" else v for k, v in given.items()}
+    return validate(type(base), _nested(base, given)), options.debug
+
+
+def debug_asked(arguments: Sequence[str] | None = None) -> bool:
+    """Whether `--debug` stands on the command line; needed before the line has been parsed."""
+    return "--debug" in (sys.argv[1:] if arguments is None else arguments)

@@ -1,0 +1,134 @@
+"""How a job starts: its command line, its Ray, its folders. The same code on a laptop and a submitted job."""
+
+import contextlib
+import os
+import re
+import shutil
+import signal
+import sys
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+from genomics_fm.errors import EnvironmentFault, InputError, one_line_errors
+from jobs import config as job_config
+
+Config = TypeVar("Config")
+STORAGE_VARIABLE = "GENOMICS_FM_STORAGE"
+LOCAL_CPUS = 4
+"""Logical CPUs of a local Ray: more than the cores, or Train workers and Tune drivers wait for ever on two."""
+EXIT_TERMINATED = 128 + signal.SIGTERM
+
+QUIET_RAY = {
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.1",  # the default makes every report() wait two seconds
+    "RAY_DATA_DISABLE_PROGRESS_BARS": "1",
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+    "RAY_AIR_NEW_OUTPUT": "0",
+    "RAY_DEDUP_LOGS": "0",
+}
+
+
+@dataclass(frozen=True)
+class Connection:
+    """The Ray this process is connected to."""
+
+    address: str
+    started_here: bool
+
+
+def local_folder(uri: str, what: str) -> Path:
+    """The folder a storage URI names; shared file systems only.
+
+    Raises:
+        InputError: the URI has a scheme other than `file`.
+    """
+    scheme = re.match(r"([a-z0-9+]+)://", uri)
+    if scheme and scheme[1] != "file":
+        raise InputError(f"{what} {uri}: object stores are not supported yet; use a folder all nodes share")
+    return Path(uri.removeprefix("file://")).expanduser().absolute()
+
+
+def storage() -> Path:
+    """Where runs live: `GENOMICS_FM_STORAGE`, else `./runs`."""
+    return local_folder(os.environ.get(STORAGE_VARIABLE) or "runs", STORAGE_VARIABLE)
+
+
+@contextlib.contextmanager
+def connect(num_cpus: int = LOCAL_CPUS) -> Iterator[Connection]:
+    """Connect to `RAY_ADDRESS` when it is set, else start a local Ray that ends with the block.
+
+    Nested use joins the connection that is open. A local Ray gets a temporary folder of its own, so that it
+    neither finds nor is found by another.
+    """
+    os.environ.update({k: v for k, v in QUIET_RAY.items() if k not in os.environ})
+    import ray  # here, because a command line's --help should not wait for it
+
+    if ray.is_initialized():
+        yield Connection(ray.get_runtime_context().gcs_address, started_here=False)
+        return
+    address = os.environ.get("RAY_ADDRESS")
+    if address:
+        ray.init(log_to_driver=False, ignore_reinit_error=False)
+        try:
+            yield Connection(ray.get_runtime_context().gcs_address, started_here=False)
+        finally:
+            ray.shutdown()
+        return
+    folder = tempfile.mkdtemp(prefix="gfm-ray-")
+    try:
+        _start_local(folder, num_cpus)
+        yield Connection("local", started_here=True)
+    finally:
+        ray.shutdown()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _start_local(folder: str, num_cpus: int) -> None:
+    import ray
+
+    paths = [str(Path(__file__).parents[1]), *filter(None, os.environ.get("PYTHONPATH", "").split(":"))]
+    try:
+        ray.init(
+            address="local",
+            num_cpus=num_cpus,
+            include_dashboard=False,
+            log_to_driver=False,
+            logging_level="warning",
+            object_store_memory=300_000_000,
+            _temp_dir=folder,
+            runtime_env={"env_vars": {"PYTHONPATH": ":".join(paths), **QUIET_RAY}},
+        )
+    except (ConnectionError, TimeoutError, RuntimeError) as error:
+        raise EnvironmentFault(f"Ray did not start: {error}; try again, or set RAY_ADDRESS") from error
+
+
+def _terminate(signum: int, _frame: Any) -> None:
+    """SIGTERM unwinds the stack like an exception, so that every `finally` stops what it started."""
+    signal.signal(signum, signal.SIG_IGN)
+    sys.exit(EXIT_TERMINATED)
+
+
+def main(
+    presets: dict[str, Config],
+    run: Callable[[Config], Any],
+    prog: str,
+    description: str = "",
+    arguments: Sequence[str] | None = None,
+) -> None:
+    """A job's command line: preset, flags, one-line errors, a clean end on SIGTERM.
+
+    Args:
+        presets: named configs; the first is the default.
+        run: the job.
+        prog: how the job is called (`python -m jobs.pretrain`).
+        description: one line for `--help`.
+        arguments: the command line; the process's own by default.
+    """
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    signal.signal(signal.SIGTERM, _terminate)
+    with one_line_errors(debug=job_config.debug_asked(given)):
+        config, _ = job_config.parse(presets, given, prog, description)
+        run(config)

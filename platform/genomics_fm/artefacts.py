@@ -1,0 +1,80 @@
+"""Files and folders this package writes: atomic, hashed, with a format version."""
+
+import hashlib
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+from genomics_fm.errors import CorruptArtefact, InputError, writing
+
+HASH_CHUNK_BYTES = 1 << 20
+
+
+def sha256_bytes(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
+
+
+def sha256_file(path: Path) -> str:
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while chunk := file.read(HASH_CHUNK_BYTES):
+            digest.update(chunk)
+    return digest.hexdigest()
+
+
+def canonical_json(value: Any) -> bytes:
+    """The one spelling of a JSON value: sorted keys, no spaces, so that equal values hash alike."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False).encode()
+
+
+def sha256_json(value: Any) -> str:
+    return sha256_bytes(canonical_json(value))
+
+
+def write_bytes(path: Path, data: bytes) -> None:
+    """Write a file whole or not at all: a temporary neighbour, flushed, then renamed over `path`."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    with writing(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            with temporary.open("wb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+            temporary.replace(path)
+        finally:
+            temporary.unlink(missing_ok=True)
+
+
+def write_json(path: Path, value: Any) -> None:
+    write_bytes(path, json.dumps(value, indent=1, sort_keys=True, allow_nan=False).encode() + b"\n")
+
+
+def read_json(path: Path, format_version: int, absent: str) -> dict[str, Any]:
+    """Read one of our JSON files and check its `format_version`.
+
+    Args:
+        path: the file.
+        format_version: the newest version this code understands.
+        absent: what to do when the file does not exist, for the error's second half.
+
+    Raises:
+        InputError: there is no such file.
+        CorruptArtefact: it is no JSON object, has no version, or a newer one than we know.
+    """
+    if not path.is_file():
+        raise InputError(f"{path}: no such file; {absent}")
+    try:
+        value = json.loads(path.read_bytes())
+    except (ValueError, UnicodeDecodeError) as error:
+        raise CorruptArtefact(f"{path}: not JSON ({error}); restore it or make it again") from error
+    version = value.get("format_version") if isinstance(value, dict) else None
+    if not isinstance(version, int):
+        raise CorruptArtefact(f"{path}: no format_version; restore it or make it again")
+    if version > format_version:
+        raise CorruptArtefact(
+            f"{path}: format_version {version} is newer than {format_version}, the newest this version reads; "
+            "upgrade genomics-fm"
+        )
+    return value

@@ -1,0 +1,66 @@
+"""What can go wrong, and the exit code each kind ends a command with.
+
+| exit code | class            | meaning                                                        |
+| --------- | ---------------- | -------------------------------------------------------------- |
+| 2         | InputError       | the user's input or command is wrong; the message says the cure |
+| 3         | CorruptArtefact  | something we wrote no longer agrees with its own hashes         |
+| 4         | EnvironmentFault | the machine: a full disk, a port in use, a missing dependency   |
+"""
+
+import contextlib
+import errno
+import os
+import sys
+import traceback
+from collections.abc import Iterator
+
+
+class GenomicsFmError(Exception):
+    """Base of the errors that end a command with one clear line: `where: what is wrong; what to do`."""
+
+    exit_code = 1
+
+
+class InputError(GenomicsFmError):
+    """The input or the command is wrong, and the user can mend it."""
+
+    exit_code = 2
+
+
+class CorruptArtefact(GenomicsFmError):  # noqa: N818  (the glossary's name)
+    """An artefact disagrees with its manifest, or has a format this version cannot read."""
+
+    exit_code = 3
+
+
+class EnvironmentFault(GenomicsFmError):  # noqa: N818  (the glossary's name)
+    """The machine cannot do what was asked: no space, port in use, missing package."""
+
+    exit_code = 4
+
+
+@contextlib.contextmanager
+def writing(path: os.PathLike[str] | str) -> Iterator[None]:
+    """Turn a full disk or an unwritable place into one `EnvironmentFault` that names path and space."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise EnvironmentFault(f"{path}: disk full; free some space or choose another folder") from error
+        if error.errno in (errno.EACCES, errno.EROFS, errno.EPERM):
+            raise EnvironmentFault(f"{path}: not writable; choose another folder") from error
+        raise
+
+
+@contextlib.contextmanager
+def one_line_errors(debug: bool = False) -> Iterator[None]:
+    """End the process with one line on stderr and the documented exit code; a traceback only with `debug`."""
+    try:
+        yield
+    except (GenomicsFmError, KeyboardInterrupt) as error:
+        if debug:
+            traceback.print_exc()
+        if isinstance(error, KeyboardInterrupt):
+            sys.exit(130)
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(error.exit_code)
