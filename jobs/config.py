@@ -112,7 +112,9 @@ def parse(
     if rest:
         flags = [option for action in parser._actions for option in action.option_strings]
         near = difflib.get_close_matches(rest[0].split("=")[0], flags, n=1, cutoff=0.5)
-        raise InputError(f"{prog}: unknown argument {rest[0]!r}; {f'did you mean {near[0]}?' if near else 'see --help'}")
+        raise InputError(
+            f"{prog}: unknown argument {rest[0]!r}; {f'did you mean {near[0]}?' if near else 'see --help'}"
+        )
     given = {k: v for k, v in vars(options).items() if k not in ("preset", "debug")}
     base = presets[known.preset]
     optional = {name for name, hint, _, _ in _leaves(base) if _is_optional(hint)}

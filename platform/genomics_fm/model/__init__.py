@@ -1,0 +1,1 @@
+"""The published encoder, its heads, and weights in and out."""

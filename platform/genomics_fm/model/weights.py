@@ -1,0 +1,144 @@
+"""Weights in and out: safetensors with the published names, never a pickle."""
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import Any
+
+import safetensors
+import torch
+from safetensors.torch import load_file, save
+from torch import Tensor, nn
+
+from genomics_fm.artefacts import read_json, sha256_file, write_bytes, write_json
+from genomics_fm.errors import CorruptArtefact, InputError
+from genomics_fm.model.encoder import EncoderConfig
+from genomics_fm.model.heads import MaskedLanguageModel, SequenceClassifier
+
+FORMAT_VERSION = 1
+TIED = "cls.predictions.decoder.weight"
+PUBLISHED_NAMES = {
+    "vocab_size": "vocabulary_size",
+    "num_hidden_layers": "layers",
+    "hidden_size": "width",
+    "num_attention_heads": "heads",
+    "intermediate_size": "ffn_width",
+    "max_position_embeddings": "max_positions",
+    "type_vocab_size": "type_vocabulary_size",
+    "layer_norm_eps": "layer_norm_eps",
+}
+
+
+def read_tensors(path: Path) -> dict[str, Tensor]:
+    """Tensors of a safetensors file.
+
+    Raises:
+        InputError: no such file.
+        CorruptArtefact: not a whole safetensors file.
+    """
+    if not path.is_file():
+        raise InputError(f"{path}: no such file; give a folder that holds weights")
+    try:
+        return load_file(path)
+    except (safetensors.SafetensorError, ValueError) as error:
+        raise CorruptArtefact(f"{path}: not readable as safetensors ({error}); restore it") from error
+
+
+def write_tensors(path: Path, tensors: dict[str, Tensor]) -> None:
+    """Write tensors whole or not at all, in name order, so that equal weights give equal bytes."""
+    write_bytes(path, save({name: tensors[name].detach().cpu().contiguous() for name in sorted(tensors)}))
+
+
+def load_into(module: nn.Module, tensors: dict[str, Tensor], where: str, ignore: tuple[str, ...] = ()) -> None:
+    """Copy tensors into a module by name.
+
+    Args:
+        module: receives the tensors.
+        tensors: by published name.
+        where: file, for messages.
+        ignore: prefixes of tensors the module has no place for.
+
+    Raises:
+        CorruptArtefact: a tensor is missing, unexpected, or of another shape.
+    """
+    wanted = {name: value for name, value in tensors.items() if not name.startswith(ignore or ("\0",))}
+    own = module.state_dict()
+    missing = sorted(set(own) - set(wanted))
+    unexpected = sorted(set(wanted) - set(own))
+    shapes = [name for name in own if name in wanted and own[name].shape != wanted[name].shape]
+    for problem, names in (("missing", missing), ("unexpected", unexpected), ("of another shape", shapes)):
+        if names:
+            raise CorruptArtefact(f"{where}: {problem}: {', '.join(names[:3])}; weights and config do not fit together")
+    module.load_state_dict(wanted)
+
+
+def published_config(values: dict[str, Any], position: str = "alibi") -> EncoderConfig:
+    """Our config from the published `config.json` keys."""
+    return EncoderConfig(position=position, **{ours: values[theirs] for theirs, ours in PUBLISHED_NAMES.items()})  # type: ignore[arg-type]
+
+
+def from_published(weights: Path, config: Path, position: str = "alibi") -> MaskedLanguageModel:
+    """Load the authors' or DNABERT-2's masked language model.
+
+    Args:
+        weights: safetensors file with the published parameter names.
+        config: the published `config.json`.
+        position: `alibi`, or `ape` for learned absolute positions.
+    """
+    model = MaskedLanguageModel(published_config(json.loads(config.read_text()), position))
+    ignore = ("bert.pooler.",) if position == "ape" else ("bert.pooler.", "bert.embeddings.position_embeddings.")
+    load_into(model, read_tensors(weights), str(weights), ignore)
+    model.tie()
+    return model.eval()
+
+
+def save_encoder(folder: Path, model: MaskedLanguageModel, about: dict[str, Any]) -> None:
+    """Write a pretrained model: `model.safetensors`, then `config.json`, which is the commit.
+
+    Args:
+        folder: made if absent.
+        model: encoder and MLM head.
+        about: hashes of corpus and vocabulary, steps, tokens; kept in `config.json`.
+    """
+    tensors = {name: value for name, value in model.state_dict().items() if name != TIED}
+    write_tensors(folder / "model.safetensors", tensors)
+    write_json(
+        folder / "config.json",
+        {
+            "format_version": FORMAT_VERSION,
+            "encoder": dataclasses.asdict(model.bert.config),
+            "weights_sha256": sha256_file(folder / "model.safetensors"),
+            "about": about,
+        },
+    )
+
+
+def load_encoder(folder: Path) -> tuple[EncoderConfig, dict[str, Tensor], dict[str, Any]]:
+    """Config, tensors and `about` of a folder from `save_encoder`, its hash checked.
+
+    Raises:
+        InputError: no encoder there.
+        CorruptArtefact: the weights disagree with their hash, or a newer format.
+    """
+    value = read_json(folder / "config.json", FORMAT_VERSION, "pretrain one with `python -m jobs.pretrain`")
+    weights = folder / "model.safetensors"
+    if not weights.is_file() or sha256_file(weights) != value["weights_sha256"]:
+        raise CorruptArtefact(f"{weights}: does not match its sha256 in config.json; restore it or pretrain again")
+    return EncoderConfig(**value["encoder"]), read_tensors(weights), value["about"]
+
+
+def load_into_classifier(classifier: SequenceClassifier, tensors: dict[str, Tensor], where: str) -> None:
+    """Give a classifier the encoder of a pretrained masked language model; its own layers stay."""
+    prefix = "bert."
+    load_into(classifier.bert, {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}, where)
+
+
+def parameter_count(module: nn.Module) -> int:
+    """Number of parameters, tied ones once."""
+    return sum(parameter.numel() for parameter in module.parameters())
+
+
+def set_deterministic(threads: int) -> None:
+    """One thread count and deterministic kernels, so that a run repeats bit by bit."""
+    torch.set_num_threads(threads)
+    torch.use_deterministic_algorithms(True, warn_only=True)
