@@ -1,0 +1,1 @@
+"""Genomes as checked Arrow blocks: windows, blocks, manifest, and reading them back."""

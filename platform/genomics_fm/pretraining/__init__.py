@@ -1,0 +1,1 @@
+"""From windows to masked, packed rows of tokens, in an order that depends on nothing but seed and step."""

@@ -1,0 +1,1 @@
+"""Pretraining steps on any number of workers, and checkpoints that another number of workers can load."""

@@ -1,0 +1,191 @@
+"""Pretraining from first step to saved encoder, resuming from the newest whole checkpoint."""
+
+import json
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from genomics_fm.artefacts import sha256_json
+from genomics_fm.corpus.manifest import Corpus
+from genomics_fm.errors import InputError, writing
+from genomics_fm.model.encoder import EncoderConfig
+from genomics_fm.model.heads import new_language_model
+from genomics_fm.model.weights import TIED, save_encoder, set_deterministic
+from genomics_fm.pretraining.batches import Batches, micro_batch
+from genomics_fm.pretraining.stream import StreamConfig
+from genomics_fm.training import checkpoint
+from genomics_fm.training.optimizer import OptimizerConfig, adamw, learning_rate, set_learning_rate
+from genomics_fm.training.step import train_step
+from genomics_fm.training.workers import Workers, shard, whole_state
+from genomics_fm.vocabulary.ensemble import Ensemble
+
+METRICS = "metrics.jsonl"
+CHECKPOINTS = "checkpoints"
+
+
+@dataclass(frozen=True)
+class TrainingConfig:
+    """One pretraining run; together with corpus and vocabulary it decides every number.
+
+    Attributes:
+        steps: updates.
+        batch_rows: rows in a global batch.
+        rows_per_microbatch: rows a worker puts through the model at once.
+        checkpoint_steps: updates between checkpoints.
+        keep_checkpoints: whole checkpoints kept.
+        threads: torch threads of a CPU worker.
+        autocast: compute in bfloat16 on CPU; on CUDA the sharding does.
+        vocabulary_weights: w_v of the loss by vocabulary; 1 where absent.
+        encoder: size; its vocabulary_size is taken from the vocabulary.
+        stream: rows, segments and masks.
+        optimizer: AdamW and schedule.
+    """
+
+    steps: int = 300
+    batch_rows: int = 4
+    rows_per_microbatch: int = 2
+    checkpoint_steps: int = 20
+    keep_checkpoints: int = 2
+    threads: int = 1
+    autocast: bool = False
+    vocabulary_weights: dict[str, float] = field(default_factory=dict)
+    encoder: EncoderConfig = field(default_factory=EncoderConfig)
+    stream: StreamConfig = field(default_factory=StreamConfig)
+    optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
+
+
+def _write_metrics(path: Path, line: dict[str, Any]) -> None:
+    with writing(path), path.open("a") as file:
+        file.write(json.dumps(line) + "\n")
+
+
+def _drop_metrics_from(path: Path, step: int) -> None:
+    """Forget metrics of steps that will be made again."""
+    if path.is_file():
+        kept = [line for line in path.read_text().splitlines() if json.loads(line)["step"] <= step]
+        path.write_text("".join(line + "\n" for line in kept))
+
+
+def read_metrics(folder: Path) -> list[dict[str, Any]]:
+    """The lines a run has logged so far; one that is still being written is left out."""
+    path = folder / METRICS
+    lines = path.read_text().split("\n")[:-1] if path.is_file() else []
+    return [json.loads(line) for line in lines]
+
+
+class Run:
+    """A pretraining run on this worker: model, optimizer, rows, and how far it is."""
+
+    def __init__(self, config: TrainingConfig, corpus: Corpus, vocabulary: Ensemble, folder: Path) -> None:
+        """Build everything and resume from the newest whole checkpoint of `folder`.
+
+        Raises:
+            InputError: the newest checkpoint belongs to another config, corpus or vocabulary.
+        """
+        set_deterministic(config.threads)
+        self.config, self.vocabulary, self.folder = config, vocabulary, folder
+        self.workers = Workers.current()
+        self.about = {
+            "corpus_sha256": corpus.sha256,
+            "vocabulary_sha256": vocabulary.sha256,
+            "training_sha256": sha256_json(asdict(config)),
+        }
+        encoder = EncoderConfig(**{**asdict(config.encoder), "vocabulary_size": vocabulary.size})
+        self.model = shard(new_language_model(encoder, config.stream.seed), self.workers)
+        self.optimizer = adamw(self.model, config.optimizer)
+        self.batches = Batches(
+            corpus, vocabulary, config.stream, config.batch_rows, self.workers.rank, self.workers.world
+        )
+        self.skipped: list[str] = []
+        self.step = self._resume()
+
+    def _resume(self) -> int:
+        found = checkpoint.newest(self.folder / CHECKPOINTS, self.skipped.append)
+        if found is None:
+            if self.workers.rank == 0:
+                _drop_metrics_from(self.folder / METRICS, 0)
+            return 0
+        place, manifest = found
+        if manifest["about"] != self.about:
+            raise InputError(f"{place}: written with another config, corpus or vocabulary; use another --name")
+        self.batches.restore(checkpoint.load(place, manifest, self.model, self.optimizer))
+        if self.workers.rank == 0:
+            _drop_metrics_from(self.folder / METRICS, manifest["step"])
+        return int(manifest["step"])
+
+    def advance(self) -> dict[str, Any]:
+        """Make one update, checkpoint when it is time, and return what to log (the same on every worker)."""
+        config, started = self.config, time.perf_counter()
+        rows = self.batches.rows(self.step)
+        share = -(-config.batch_rows // self.workers.world)
+        starts = range(0, share, config.rows_per_microbatch)
+        parts = [micro_batch(rows[i : i + config.rows_per_microbatch], self.vocabulary.names) for i in starts]
+        rate = learning_rate(config.optimizer, self.step, config.steps)
+        set_learning_rate(self.optimizer, rate)
+        weights = [config.vocabulary_weights.get(name, 1.0) for name in self.vocabulary.names]
+        result = train_step(
+            self.model, self.optimizer, parts, self.vocabulary.names, weights, config.optimizer.clip_norm,
+            self.workers, config.autocast,
+        )  # fmt: skip
+        self.step += 1
+        tokens = sum(len(row.ids_N) for row in rows)
+        line = {
+            "step": self.step,
+            "loss": result.loss,
+            "predicted": result.predicted,
+            "gradient_norm": result.gradient_norm,
+            "learning_rate": rate,
+            "worker_tokens": tokens,
+            "seconds": time.perf_counter() - started,
+            "unixtime": time.time(),
+        }
+        if self.workers.rank == 0:
+            _write_metrics(self.folder / METRICS, line)
+        if self.step % config.checkpoint_steps == 0 and self.step < config.steps:
+            self._checkpoint()
+        return line
+
+    def _checkpoint(self) -> None:
+        folder = self.folder / CHECKPOINTS
+        states = self.batches.states(self.step)
+        checkpoint.save(folder, self.step, self.model, self.optimizer, self.workers, states, self.about)
+        if self.workers.rank == 0:
+            checkpoint.prune(folder, self.config.keep_checkpoints)
+
+    def finish(self) -> None:
+        """Save the encoder into `folder`; all workers call it together."""
+        state = whole_state(self.model)
+        if self.workers.rank == 0:
+            whole = new_language_model(self.model.bert.config, 0)
+            whole.load_state_dict({name: value.cpu() for name, value in state.items() if name != TIED}, strict=False)
+            save_encoder(self.folder, whole, {**self.about, "steps": self.step})
+        self.workers.barrier()
+
+
+def pretrain(
+    config: TrainingConfig,
+    corpus_folder: Path,
+    vocabulary_path: Path,
+    folder: Path,
+    on_step: Callable[[dict[str, Any]], None],
+    on_start: Callable[[int, list[str]], None],
+) -> None:
+    """Run (or go on with) a pretraining on this worker.
+
+    Args:
+        config: of the run.
+        corpus_folder: of a finished corpus.
+        vocabulary_path: JSON of the ensemble.
+        folder: of the run; shared by all workers.
+        on_step: receives what `Run.advance` returns.
+        on_start: receives the step resumed at (0 for a fresh start) and messages about skipped checkpoints.
+    """
+    with writing(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+    run = Run(config, Corpus(corpus_folder), Ensemble.load(vocabulary_path), folder)
+    on_start(run.step, run.skipped)
+    while run.step < config.steps:
+        on_step(run.advance())
+    run.finish()

@@ -1,0 +1,65 @@
+"""The group of workers a training runs on; a single process without a group is a group of one."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+from torch.distributed.device_mesh import init_device_mesh
+from torch.distributed.fsdp import MixedPrecisionPolicy, fully_shard
+from torch.distributed.tensor import DTensor
+
+from genomics_fm.model.heads import MaskedLanguageModel
+
+
+@dataclass(frozen=True)
+class Workers:
+    """Rank, number and device of this worker."""
+
+    rank: int
+    world: int
+    device: torch.device
+
+    @classmethod
+    def current(cls) -> "Workers":
+        """The process group that stands, else one worker alone."""
+        cuda = torch.cuda.is_available()
+        if not dist.is_initialized():
+            return cls(0, 1, torch.device("cuda" if cuda else "cpu"))
+        device = torch.device("cuda", torch.cuda.current_device()) if cuda else torch.device("cpu")
+        return cls(dist.get_rank(), dist.get_world_size(), device)
+
+    def sum(self, values: Tensor) -> Tensor:
+        """Sum over the workers, in place."""
+        if self.world > 1:
+            dist.all_reduce(values)
+        return values
+
+    def barrier(self) -> None:
+        if self.world > 1:
+            dist.barrier()
+
+
+def shard(model: MaskedLanguageModel, workers: Workers) -> MaskedLanguageModel:
+    """FSDP2 over all workers: each layer and the rest are gathered when needed; gradients are averaged."""
+    if workers.world == 1:
+        return model.to(workers.device)
+    mesh = init_device_mesh(workers.device.type, (workers.world,))
+    policy = MixedPrecisionPolicy()
+    if workers.device.type == "cuda":
+        policy = MixedPrecisionPolicy(param_dtype=torch.bfloat16, reduce_dtype=torch.float32)
+    for layer in model.bert.encoder.layer:
+        fully_shard(layer, mesh=mesh, mp_policy=policy)
+    fully_shard(model, mesh=mesh, mp_policy=policy)
+    return model
+
+
+def whole(tensor: Tensor) -> Tensor:
+    """The full tensor behind a possibly sharded one; all workers must call it together."""
+    return tensor.full_tensor() if isinstance(tensor, DTensor) else tensor
+
+
+def whole_state(model: nn.Module) -> dict[str, Any]:
+    """A model's full state by name; all workers must call it together."""
+    return {name: whole(value) for name, value in model.state_dict().items()}
