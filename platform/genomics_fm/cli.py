@@ -1,0 +1,126 @@
+"""`genomics-fm`: check files and predict with a saved head, without a cluster.
+
+Imports are inside the commands: `--help` should not wait four seconds for torch.
+"""
+
+import sys
+import traceback
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from genomics_fm import __version__
+from genomics_fm.errors import GenomicsFmError, InputError, one_line_errors
+
+app = typer.Typer(
+    name="genomics-fm",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+    rich_markup_mode=None,
+)
+Debug = Annotated[bool, typer.Option("--debug", help="Show tracebacks.")]
+
+
+def _print_version(asked: bool) -> None:
+    if asked:
+        print(f"genomics-fm {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    context: typer.Context,
+    debug: Debug = False,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print it and exit.")
+    ] = False,
+) -> None:
+    """Check genome files and predict with a saved head, on this machine alone."""
+    context.obj = debug
+
+
+@app.command()
+def predict(
+    context: typer.Context,
+    source: Annotated[str, typer.Argument(metavar="FILE", help="FASTA or GenBank, plain or gzip.")],
+    head: Annotated[Path, typer.Option("--head", help="Head folder.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="Parquet file to write.")],
+    threads: Annotated[int, typer.Option("--threads", help="Cores to use; 0: all.", min=0)] = 0,
+    debug: Debug = False,
+) -> None:
+    """Score every record of FILE (10 to 2,000 nt each) and write a parquet table.
+
+    Columns: name, label, probability (of the head's class 1), strand_gap (difference between the two strands),
+    length, warning.
+    """
+    with one_line_errors(debug or context.obj):
+        if not Path(source).exists() and not source.startswith("package:"):
+            raise InputError(f"{source}: no such file; check the path")
+        if output.suffix != ".parquet":
+            raise InputError(f"{output}: not a .parquet name; the table is written as parquet")
+        print("predict: loading the head", file=sys.stderr, flush=True)
+        import torch
+
+        from genomics_fm.inference.head import load_head
+        from genomics_fm.inference.predict import predict_file, print_progress
+
+        if threads:
+            torch.set_num_threads(threads)
+        done = predict_file(load_head(head), source, output, report=print_progress)
+        rate = done.sequences / max(done.seconds, 1e-9)
+        print(
+            f"predict: {done.sequences:,} sequences in {done.seconds:.1f} s ({rate:,.0f}/s), "
+            f"{done.warned:,} with a warning: {output}",
+            file=sys.stderr,
+        )
+
+
+@app.command()
+def check(
+    context: typer.Context,
+    files: Annotated[list[str], typer.Argument(metavar="FILE...", help="FASTA or GenBank files.")],
+    debug: Debug = False,
+) -> None:
+    """Read files as strictly as the corpus builder does, and say what is in them or what is wrong.
+
+    Ends with the first error's exit code when any file is refused.
+    """
+    refused = 0
+    for file in files:
+        try:
+            print(_contents(file), flush=True)
+        except GenomicsFmError as error:
+            refused = refused or error.exit_code
+            if debug or context.obj:
+                traceback.print_exc()
+            print(f"error: {error}", file=sys.stderr)
+    raise typer.Exit(refused)
+
+
+def _contents(file: str) -> str:
+    """What is in one file, as a line for people."""
+    from genomics_fm.genome.reader import read_genome
+
+    contigs = bases = unknown = lower = u_to_t = iupac = 0
+    for contig in read_genome(file):
+        contigs += 1
+        bases += len(contig.sequence)
+        unknown += contig.sequence.count("N")
+        lower += contig.soft_masked
+        u_to_t += contig.u_to_t
+        iupac += contig.iupac_to_n
+    return (
+        f"{file}: {contigs:,} records, {bases:,} nt, {unknown:,} N ({iupac:,} from ambiguity codes), "
+        f"{lower:,} soft-masked, {u_to_t:,} U read as T"
+    )
+
+
+def main() -> None:
+    """Entry point of the console script."""
+    app()
+
+
+if __name__ == "__main__":
+    main()
