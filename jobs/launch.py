@@ -1,6 +1,7 @@
 """How a job starts: its command line, its Ray, its folders. The same code on a laptop and a submitted job."""
 
 import contextlib
+import logging
 import os
 import re
 import shutil
@@ -66,6 +67,8 @@ def connect(num_cpus: int = LOCAL_CPUS) -> Iterator[Connection]:
     os.environ.update({k: v for k, v in QUIET_RAY.items() if k not in os.environ})
     import ray  # here, because a command line's --help should not wait for it
 
+    for name in ("ray", "ray.data", "ray.train", "ray.tune"):
+        logging.getLogger(name).setLevel(logging.ERROR)
     if ray.is_initialized():
         yield Connection(ray.get_runtime_context().gcs_address, started_here=False)
         return
@@ -96,7 +99,7 @@ def _start_local(folder: str, num_cpus: int) -> None:
             num_cpus=num_cpus,
             include_dashboard=False,
             log_to_driver=False,
-            logging_level="warning",
+            logging_level=logging.ERROR,
             object_store_memory=300_000_000,
             _temp_dir=folder,
             runtime_env={"env_vars": {"PYTHONPATH": ":".join(paths), **QUIET_RAY}},

@@ -23,6 +23,8 @@ from genomics_fm.vocabulary.ensemble import Ensemble
 
 METRICS = "metrics.jsonl"
 CHECKPOINTS = "checkpoints"
+VOCABULARY = "vocabulary.json"
+"""An encoder's folder carries the vocabulary it was trained with."""
 
 
 @dataclass(frozen=True)
@@ -130,14 +132,13 @@ class Run:
             self.workers, config.autocast,
         )  # fmt: skip
         self.step += 1
-        tokens = sum(len(row.ids_N) for row in rows)
         line = {
             "step": self.step,
             "loss": result.loss,
             "predicted": result.predicted,
             "gradient_norm": result.gradient_norm,
             "learning_rate": rate,
-            "worker_tokens": tokens,
+            "tokens": result.tokens,
             "seconds": time.perf_counter() - started,
             "unixtime": time.time(),
         }
@@ -155,11 +156,12 @@ class Run:
             checkpoint.prune(folder, self.config.keep_checkpoints)
 
     def finish(self) -> None:
-        """Save the encoder into `folder`; all workers call it together."""
+        """Save encoder and vocabulary into `folder`; all workers call it together."""
         state = whole_state(self.model)
         if self.workers.rank == 0:
             whole = new_language_model(self.model.bert.config, 0)
             whole.load_state_dict({name: value.cpu() for name, value in state.items() if name != TIED}, strict=False)
+            self.vocabulary.save(self.folder / VOCABULARY)
             save_encoder(self.folder, whole, {**self.about, "steps": self.step})
         self.workers.barrier()
 

@@ -21,19 +21,22 @@ class StepResult:
     Attributes:
         loss: mean cross entropy of a predicted token in nats, by vocabulary; absent where none was predicted.
         predicted: predicted tokens, by vocabulary.
+        tokens: tokens in the global batch, special tokens included.
         gradient_norm: before clipping.
     """
 
     loss: dict[str, float]
     predicted: dict[str, int]
+    tokens: int
     gradient_norm: float
 
 
 def _counts(micro_batches: list[MicroBatch], names: tuple[str, ...], workers: Workers) -> Tensor:
-    """Predicted tokens of each vocabulary over the global batch, (V,) float64."""
-    counts = torch.zeros(len(names), dtype=torch.float64, device=workers.device)
+    """Predicted tokens of each vocabulary over the global batch, then all its tokens: (V + 1,) float64."""
+    counts = torch.zeros(len(names) + 1, dtype=torch.float64, device=workers.device)
     for batch in micro_batches:
-        counts += torch.bincount(batch.vocabulary_M, minlength=len(names)).to(counts)
+        counts[:-1] += torch.bincount(batch.vocabulary_M, minlength=len(names)).to(counts)
+        counts[-1] += len(batch.ids_N) if len(batch.labels_M) else 0
     return workers.sum(counts)
 
 
@@ -77,7 +80,8 @@ def train_step(
     Raises:
         InputError: loss or gradient is not finite; nothing has been updated.
     """
-    counts_V = _counts(micro_batches, names, workers)
+    *counts, tokens = _counts(micro_batches, names, workers)
+    counts_V = torch.stack(counts)
     weight_V = torch.tensor(weights, device=workers.device) / counts_V.clamp(min=1).float()
     optimizer.zero_grad()
     sums_V = torch.zeros(len(names), dtype=torch.float64, device=workers.device)
@@ -98,5 +102,6 @@ def train_step(
     return StepResult(
         loss={name: (sums_V[i] / counts_V[i]).item() for name, i in present.items()},
         predicted={name: int(counts_V[i]) for name, i in present.items()},
+        tokens=int(tokens),
         gradient_norm=norm.item(),
     )

