@@ -1,0 +1,1 @@
+"""Reading genomes strictly: letters, records, FASTA and GenBank; coordinates are 0-based half-open."""

@@ -1,0 +1,76 @@
+"""The letters of a genome: what is accepted, what is changed and what is refused (SPEC R11)."""
+
+from dataclasses import dataclass
+
+from genomics_fm.errors import InputError
+
+MAXIMUM_AMBIGUOUS = 0.10  # R11: a record with more letters outside ACGTN than this is no genome
+
+_IUPAC = b"RYSWKMBDHV"  # two- and three-base codes, read as N
+_KNOWN = b"ACGTUN"
+_ACCEPTED = _KNOWN + _KNOWN.lower() + _IUPAC + _IUPAC.lower()
+_UPPER = bytes(range(ord("A"), ord("Z") + 1))
+_NORMAL = bytes.maketrans(_ACCEPTED, 2 * b"ACGTTN" + 2 * b"N" * len(_IUPAC))
+_COMPLEMENT = str.maketrans("ACGTN", "TGCAN")
+
+
+@dataclass(frozen=True)
+class Normalised:
+    """A sequence in upper-case ACGTN, and how many of its letters were changed to get there."""
+
+    sequence: str
+    lower: int
+    u_to_t: int
+    iupac_to_n: int
+
+
+def reverse_complement(sequence: str) -> str:
+    """The other strand of an upper-case ACGTN sequence, read 5' to 3'."""
+    return sequence.translate(_COMPLEMENT)[::-1]
+
+
+def first_refused(letters: bytes, also: bytes = b"") -> int:
+    """Offset of the first byte that is no accepted letter and not in `also`; -1 when there is none."""
+    refused = letters.translate(None, _ACCEPTED + also)
+    return letters.index(refused[:1]) if refused else -1
+
+
+def describe(byte: int) -> str:
+    """Say in words what is wrong with a refused byte, and what to do about it."""
+    if byte == 0:
+        return "NUL byte; the file is damaged, fetch it again"
+    if byte > 126:
+        return f"non-ASCII byte 0x{byte:02x}; save the file as plain ASCII"
+    if byte == ord("\r"):
+        return "line ended by a lone carriage return; convert the line ends to LF"
+    letter = chr(byte)
+    if letter.isalpha() or letter == "*":
+        return f"letter {letter!r} is no nucleotide code (protein?); give a nucleotide sequence"
+    return f"character {letter!r} in a sequence; only letters may stand there, remove it"
+
+
+def normalise(letters: bytes, where: str) -> Normalised:
+    """Upper-case a sequence, turn U into T and the other IUPAC codes into N.
+
+    Args:
+        letters: the sequence without line ends.
+        where: `file:line`, for messages.
+
+    Raises:
+        InputError: a byte that is no nucleotide code, or more than 10 % of the letters outside ACGTN.
+    """
+    bad = first_refused(letters)
+    if bad >= 0:
+        raise InputError(f"{where}: {describe(letters[bad])}")
+    iupac = len(letters.translate(None, _KNOWN + _KNOWN.lower()))
+    if iupac > MAXIMUM_AMBIGUOUS * len(letters):
+        raise InputError(
+            f"{where}: {iupac:,} of {len(letters):,} letters are outside ACGTN (protein?); "
+            "give a nucleotide sequence with at most 10 % ambiguity codes"
+        )
+    return Normalised(
+        sequence=letters.translate(_NORMAL).decode("ascii"),
+        lower=len(letters.translate(None, _UPPER)),
+        u_to_t=letters.count(b"U") + letters.count(b"u"),
+        iupac_to_n=iupac,
+    )

@@ -1,0 +1,1 @@
+"""Labelled tasks: rows, splits, label fractions, metrics, baselines."""
