@@ -8,6 +8,7 @@ import shutil
 import signal
 import sys
 import tempfile
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -74,7 +75,8 @@ def connect(num_cpus: int = LOCAL_CPUS) -> Iterator[Connection]:
         return
     address = os.environ.get("RAY_ADDRESS")
     if address:
-        ray.init(log_to_driver=False, ignore_reinit_error=False)
+        ray.init(log_to_driver=False)
+        _end_on_sigterm()
         try:
             yield Connection(ray.get_runtime_context().gcs_address, started_here=False)
         finally:
@@ -83,6 +85,7 @@ def connect(num_cpus: int = LOCAL_CPUS) -> Iterator[Connection]:
     folder = tempfile.mkdtemp(prefix="gfm-ray-")
     try:
         _start_local(folder, num_cpus)
+        _end_on_sigterm()
         yield Connection("local", started_here=True)
     finally:
         ray.shutdown()
@@ -114,6 +117,12 @@ def _terminate(signum: int, _frame: Any) -> None:
     sys.exit(EXIT_TERMINATED)
 
 
+def _end_on_sigterm() -> None:
+    """Handle SIGTERM ourselves; `ray.init` puts a handler in place that kills Ray under our feet."""
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, _terminate)
+
+
 def main(
     presets: dict[str, Config],
     run: Callable[[Config], Any],
@@ -131,7 +140,7 @@ def main(
         arguments: the command line; the process's own by default.
     """
     given = list(sys.argv[1:] if arguments is None else arguments)
-    signal.signal(signal.SIGTERM, _terminate)
+    _end_on_sigterm()
     with one_line_errors(debug=job_config.debug_asked(given)):
         config, _ = job_config.parse(presets, given, prog, description)
         run(config)

