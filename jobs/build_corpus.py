@@ -1,6 +1,7 @@
 """Genomes to a corpus, on Ray Data: `python -m jobs.build_corpus --genomes FILE… --name NAME`."""
 
 import dataclasses
+import logging
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -52,6 +53,7 @@ def build(sources: list[Source], recipe: Recipe, folder: Path) -> dict[str, Any]
     """Build a corpus folder on the connected Ray; a source is one task. Returns the manifest."""
     import ray
 
+    logging.getLogger("ray.data").setLevel(logging.ERROR)  # importing ray.data has turned its chatter on
     rows = [
         {
             "number": number,
@@ -117,4 +119,6 @@ def main() -> None:
 
 
 if __name__ == "__main__":
+    from jobs.build_corpus import main  # by its own name, so that workers can import what they are sent
+
     main()

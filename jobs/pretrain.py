@@ -10,7 +10,7 @@ from genomics_fm.artefacts import sha256_file, sha256_json
 from genomics_fm.corpus.manifest import Corpus
 from genomics_fm.errors import EnvironmentFault, GenomicsFmError, InputError
 from genomics_fm.pretraining.stream import StreamConfig
-from genomics_fm.training.loop import CHECKPOINTS, TrainingConfig, pretrain, read_metrics
+from genomics_fm.training.loop import TrainingConfig, pretrain, read_metrics
 from genomics_fm.training.optimizer import OptimizerConfig
 from genomics_fm.vocabulary.ensemble import Ensemble
 from jobs import launch, tracking
@@ -237,6 +237,6 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    from jobs.pretrain import main  # by its own name, so that workers can import what they are sent
 
-__all__ = ["CHECKPOINTS", "PRESETS", "PretrainConfig", "run"]
+    main()

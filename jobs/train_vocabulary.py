@@ -108,4 +108,6 @@ def main() -> None:
 
 
 if __name__ == "__main__":
+    from jobs.train_vocabulary import main  # by its own name, so that workers can import what they are sent
+
     main()
