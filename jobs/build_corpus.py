@@ -11,6 +11,7 @@ from genomics_fm.artefacts import sha256_json
 from genomics_fm.corpus.build import Source, build_source, commit
 from genomics_fm.corpus.manifest import MANIFEST, Corpus
 from genomics_fm.corpus.windows import Recipe
+from genomics_fm.errors import GenomicsFmError, from_exit_code
 from jobs import launch
 from jobs.progress import Clock, rate, say
 
@@ -40,20 +41,23 @@ def source_of(location: str, exclude_contigs: tuple[str, ...]) -> Source:
 
 
 def _build_row(row: dict[str, Any]) -> dict[str, Any]:
-    """Ray Data's map over sources; runs on a worker."""
+    """Ray Data's map over sources; runs on a worker. An error of ours comes back as data: Ray Data would bury it."""
     from ray.util.metrics import Counter
 
-    report = build_source(row["number"], Source(**row["source"]), Recipe(**row["recipe"]), Path(row["folder"]))
+    try:
+        report = build_source(row["number"], Source(**row["source"]), Recipe(**row["recipe"]), Path(row["folder"]))
+    except GenomicsFmError as error:
+        return {"error": str(error), "exit_code": error.exit_code}
     counter = Counter("genomics_fm_corpus_nucleotides", "Nucleotides written to corpus blocks.")
     counter.inc(max(report["counts"].get("nucleotides_kept", 0), 1e-9))
-    return {"report": report, "location": row["source"]["location"]}
+    return {"error": "", "report": report, "location": row["source"]["location"], "node": launch.node_id()}
 
 
-def build(sources: list[Source], recipe: Recipe, folder: Path) -> dict[str, Any]:
-    """Build a corpus folder on the connected Ray; a source is one task. Returns the manifest."""
-    import ray
+def build(sources: list[Source], recipe: Recipe, folder: Path) -> list[str]:
+    """Build a corpus folder on the connected Ray; a source is one task. Returns the nodes that ran them."""
+    import ray.data
 
-    logging.getLogger("ray.data").setLevel(logging.ERROR)  # importing ray.data has turned its chatter on
+    logging.getLogger("ray.data").setLevel(logging.ERROR)  # importing it has turned its chatter on
     rows = [
         {
             "number": number,
@@ -63,13 +67,17 @@ def build(sources: list[Source], recipe: Recipe, folder: Path) -> dict[str, Any]
         }
         for number, source in enumerate(sources)
     ]
-    clock, reports, read = Clock(), [], 0
+    clock, reports, nodes, read = Clock(), [], set(), 0
     data = ray.data.from_items(rows, override_num_blocks=len(rows)).map(_build_row, num_cpus=1)
     for row in data.iter_rows():
+        if row["error"]:
+            raise from_exit_code(row["exit_code"], row["error"])
         reports.append(row["report"])
+        nodes.add(row["node"])
         read += row["report"]["counts"]["nucleotides_read"]
         say(f"[corpus] {len(reports)}/{len(rows)} {row['location']}: {rate(read, clock.seconds, 'nt')}")
-    return commit(folder, sources, recipe, reports)
+    commit(folder, sources, recipe, reports)
+    return sorted(nodes)
 
 
 def run(config: BuildCorpusConfig, folder: Path | None = None) -> dict[str, Any]:
@@ -80,16 +88,17 @@ def run(config: BuildCorpusConfig, folder: Path | None = None) -> dict[str, Any]
         folder: where; by default `storage/corpora/<name>`.
 
     Returns:
-        `folder`, `sha256`, `windows`, `nucleotides`, `counts`.
+        `folder`, `sha256`, `windows`, `nucleotides`, `counts`, and `nodes`, the Ray nodes that built it now.
     """
     sources = [source_of(location, config.exclude_contigs) for location in config.genomes]
     name = config.name or sha256_json([dataclasses.asdict(s) for s in sources] + [dataclasses.asdict(config.recipe)])
     folder = folder or launch.storage() / "corpora" / name[:24]
+    nodes: list[str] = []
     if (folder / MANIFEST).is_file():
         say(f"[corpus] {folder}: finished before, nothing to do")
     else:
         with launch.connect():
-            build(sources, config.recipe, folder)
+            nodes = build(sources, config.recipe, folder)
     corpus = Corpus(folder, verify=True)
     return {
         "folder": str(folder),
@@ -97,6 +106,7 @@ def run(config: BuildCorpusConfig, folder: Path | None = None) -> dict[str, Any]
         "windows": len(corpus),
         "nucleotides": corpus.nucleotides,
         "counts": corpus.manifest["counts"],
+        "nodes": nodes,
     }
 
 

@@ -46,6 +46,21 @@ def _is_optional(hint: Any) -> bool:
     return typing.get_origin(hint) in (typing.Union, types.UnionType) and type(None) in typing.get_args(hint)
 
 
+def _is_mapping(hint: Any) -> bool:
+    return typing.get_origin(hint) is dict
+
+
+def _value(flag: str, hint: Any, text: Any) -> Any:
+    """What stands behind a flag, for pydantic: None for `none`, a dict for NAME=VALUE pairs, else as it is."""
+    if _is_optional(hint) and text == "none":
+        return None
+    if not _is_mapping(hint):
+        return text
+    if bare := [pair for pair in text if "=" not in pair]:
+        raise InputError(f"--{flag.replace('_', '-')}: {bare[0]!r} is not NAME=VALUE; write it like that")
+    return dict(pair.split("=", 1) for pair in text)
+
+
 def _parser(config: Any, presets: Sequence[str], prog: str, description: str) -> _Parser:
     parser = _Parser(prog=prog, description=description, allow_abbrev=False)
     parser.add_argument("--preset", choices=presets, default=presets[0], help=f"default: {presets[0]}")
@@ -55,6 +70,8 @@ def _parser(config: Any, presets: Sequence[str], prog: str, description: str) ->
         options: dict[str, Any] = {"dest": name, "default": argparse.SUPPRESS, "help": text}
         if hint is bool:
             options["action"] = argparse.BooleanOptionalAction
+        elif _is_mapping(hint):
+            options |= {"nargs": "*", "metavar": "NAME=VALUE"}
         elif _is_sequence(hint):
             options |= {"nargs": "*", "metavar": name.rsplit(".", 1)[-1].upper()}
         else:
@@ -64,15 +81,26 @@ def _parser(config: Any, presets: Sequence[str], prog: str, description: str) ->
 
 
 def _nested(config: Any, given: dict[str, Any]) -> dict[str, Any]:
-    """The config as nested dicts with the given dotted values put in."""
+    """The config as nested dicts with the given dotted values put in; mappings keep what is not given."""
     values = dataclasses.asdict(config)
     for name, value in given.items():
         *parents, leaf = name.split(".")
         place = values
         for parent in parents:
             place = place[parent]
-        place[leaf] = value
+        place[leaf] = {**place[leaf], **value} if isinstance(value, dict) else value
     return values
+
+
+def _refuse_unknown(config_type: Any, values: dict[str, Any], prefix: str = "") -> None:
+    """pydantic ignores unknown keys of a dataclass; we do not."""
+    hints = typing.get_type_hints(config_type)
+    for name, value in values.items():
+        if name not in hints:
+            near = difflib.get_close_matches(name, hints, n=1, cutoff=0.5)
+            raise InputError(f"{prefix}{name}: unknown key; {f'did you mean {near[0]}?' if near else 'leave it out'}")
+        if dataclasses.is_dataclass(hints[name]) and isinstance(value, dict):
+            _refuse_unknown(hints[name], value, f"{prefix}{name}.")
 
 
 def validate(config_type: type[Config], values: dict[str, Any]) -> Config:
@@ -81,6 +109,7 @@ def validate(config_type: type[Config], values: dict[str, Any]) -> Config:
     Raises:
         InputError: a value has the wrong type, or a key is unknown; names the key.
     """
+    _refuse_unknown(config_type, values)
     try:
         return pydantic.TypeAdapter(config_type).validate_python(values)
     except pydantic.ValidationError as error:
@@ -117,8 +146,8 @@ def parse(
         )
     given = {k: v for k, v in vars(options).items() if k not in ("preset", "debug")}
     base = presets[known.preset]
-    optional = {name for name, hint, _, _ in _leaves(base) if _is_optional(hint)}
-    given = {k: None if k in optional and v == "none" else v for k, v in given.items()}
+    hints = {name: hint for name, hint, _, _ in _leaves(base)}
+    given = {name: _value(name, hints[name], text) for name, text in given.items()}
     return validate(type(base), _nested(base, given)), options.debug
 
 

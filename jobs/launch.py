@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from genomics_fm.errors import EnvironmentFault, InputError, one_line_errors
+from genomics_fm.errors import EnvironmentFault, GenomicsFmError, InputError, one_line_errors
 from jobs import config as job_config
 
 Config = TypeVar("Config")
@@ -58,6 +58,20 @@ def storage() -> Path:
     return local_folder(os.environ.get(STORAGE_VARIABLE) or "runs", STORAGE_VARIABLE)
 
 
+def node_id() -> str:
+    """The Ray node this process runs on; called by tasks to say where they ran."""
+    import ray
+
+    return str(ray.get_runtime_context().get_node_id())
+
+
+def nodes() -> list[dict[str, Any]]:
+    """Id and resources of every node of the connected Ray."""
+    import ray
+
+    return [{"id": node["NodeID"], "resources": node["Resources"]} for node in ray.nodes() if node["Alive"]]
+
+
 @contextlib.contextmanager
 def connect(num_cpus: int = LOCAL_CPUS) -> Iterator[Connection]:
     """Connect to `RAY_ADDRESS` when it is set, else start a local Ray that ends with the block.
@@ -70,26 +84,52 @@ def connect(num_cpus: int = LOCAL_CPUS) -> Iterator[Connection]:
 
     for name in ("ray", "ray.data", "ray.train", "ray.tune"):
         logging.getLogger(name).setLevel(logging.ERROR)
-    if ray.is_initialized():
-        yield Connection(ray.get_runtime_context().gcs_address, started_here=False)
-        return
-    address = os.environ.get("RAY_ADDRESS")
-    if address:
-        ray.init(log_to_driver=False)
+    with _our_errors(), contextlib.ExitStack() as stack:
+        started_here = not (ray.is_initialized() or os.environ.get("RAY_ADDRESS"))
+        if started_here:
+            folder = tempfile.mkdtemp(prefix="gfm-ray-")
+            stack.callback(shutil.rmtree, folder, ignore_errors=True)
+            stack.callback(ray.shutdown)
+            _start_local(folder, num_cpus)
+        elif not ray.is_initialized():
+            stack.callback(ray.shutdown)
+            _join()
         _end_on_sigterm()
-        try:
-            yield Connection(ray.get_runtime_context().gcs_address, started_here=False)
-        finally:
-            ray.shutdown()
-        return
-    folder = tempfile.mkdtemp(prefix="gfm-ray-")
+        yield Connection(ray.get_runtime_context().gcs_address, started_here)
+
+
+@contextlib.contextmanager
+def _our_errors() -> Iterator[None]:
+    """Raise the error of ours that a task raised, instead of Ray's wrapping of it."""
     try:
-        _start_local(folder, num_cpus)
-        _end_on_sigterm()
-        yield Connection("local", started_here=True)
-    finally:
-        ray.shutdown()
-        shutil.rmtree(folder, ignore_errors=True)
+        yield
+    except Exception as error:
+        ours = find_our_error(error)
+        if ours is None or ours is error:
+            raise
+        raise ours from error
+
+
+def find_our_error(error: BaseException | None) -> GenomicsFmError | None:
+    """The `GenomicsFmError` inside what Ray raised; None when there is none."""
+    if error is None or (isinstance(error, GenomicsFmError) and not hasattr(error, "cause")):
+        return error
+    failures = list((getattr(error, "worker_failures", None) or {}).values())
+    for inner in (*failures, getattr(error, "cause", None), error.__cause__):
+        if inner is not error and (found := find_our_error(inner)) is not None:
+            return found
+    return None
+
+
+def _join() -> None:
+    """Connect to the Ray at RAY_ADDRESS."""
+    import ray
+
+    try:
+        ray.init(log_to_driver=False)
+    except (ConnectionError, TimeoutError, RuntimeError) as error:
+        address = os.environ["RAY_ADDRESS"]
+        raise EnvironmentFault(f"RAY_ADDRESS {address}: no Ray answers ({error}); start it or unset it") from error
 
 
 def _start_local(folder: str, num_cpus: int) -> None:

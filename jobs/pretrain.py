@@ -8,7 +8,7 @@ from typing import Any
 
 from genomics_fm.artefacts import sha256_file, sha256_json
 from genomics_fm.corpus.manifest import Corpus
-from genomics_fm.errors import EnvironmentFault, GenomicsFmError, InputError
+from genomics_fm.errors import EnvironmentFault, InputError
 from genomics_fm.pretraining.stream import StreamConfig
 from genomics_fm.training.loop import TrainingConfig, pretrain, read_metrics
 from genomics_fm.training.optimizer import OptimizerConfig
@@ -18,6 +18,7 @@ from jobs.config import validate
 from jobs.progress import Clock, rate, say, watched
 
 WEIGHTS = "model.safetensors"
+STARTS = "starts.log"
 
 
 @dataclass(frozen=True)
@@ -67,13 +68,15 @@ def _worker(settings: dict[str, Any]) -> None:
     """One Ray Train worker."""
     import ray.train
 
-    config = validate(TrainingConfig, settings["training"])
-    leader = ray.train.get_context().get_world_rank() == 0
+    config, folder = validate(TrainingConfig, settings["training"]), Path(settings["folder"])
+    rank = ray.train.get_context().get_world_rank()
+    leader = rank == 0
     gauges = _Gauges() if leader else None
 
     def on_start(step: int, skipped: list[str]) -> None:
-        if leader:
-            with (Path(settings["folder"]) / "starts.log").open("a") as file:
+        with (folder / STARTS).open("a") as file:
+            file.write(f"worker {rank} on node {launch.node_id()}\n")
+            if leader:
                 file.writelines(f"{message}\n" for message in skipped)
                 file.write(f"{'resumed at' if step else 'started at'} step {step}\n")
 
@@ -81,13 +84,12 @@ def _worker(settings: dict[str, Any]) -> None:
         if gauges is not None:
             gauges.set(line, line["step"] % config.checkpoint_steps == 0)
 
-    folder = Path(settings["folder"])
     pretrain(config, Path(settings["corpus"]), Path(settings["vocabulary"]), folder, on_step, on_start)
 
 
 def starts(folder: Path) -> list[str]:
     """Lines about every start of a run: where it began or resumed, and which checkpoints it skipped."""
-    path = folder / "starts.log"
+    path = folder / STARTS
     return path.read_text().splitlines() if path.is_file() else []
 
 
@@ -128,18 +130,9 @@ def _fit(config: PretrainConfig, folder: Path, settings: dict[str, Any]) -> None
         try:
             trainer.fit()
         except Exception as error:  # Ray wraps whatever a worker raised
-            raise _plain(error) from error
-
-
-def _plain(error: BaseException) -> GenomicsFmError:
-    """The error of ours inside Ray's, else an `EnvironmentFault` with Ray's words."""
-    seen: BaseException | None = error
-    while seen is not None:
-        if isinstance(seen, GenomicsFmError):
-            return seen
-        failures = getattr(seen, "worker_failures", None) or {}
-        seen = next(iter(failures.values()), None) or getattr(seen, "cause", None) or seen.__cause__
-    return EnvironmentFault(f"pretraining failed: {str(error).strip().splitlines()[-1]}; run the same command again")
+            ours = launch.find_our_error(error)
+            reason = str(error).strip().splitlines()[-1]
+            raise ours or EnvironmentFault(f"pretraining failed: {reason}; run the same command again") from error
 
 
 def run(config: PretrainConfig, folder: Path | None = None) -> dict[str, Any]:
@@ -207,6 +200,7 @@ def summary(folder: Path, lines: list[dict[str, Any]], workers: int, size: int, 
         "loss": {name: [line["loss"].get(name) for line in lines] for name in names},
         "tokens_per_second": total / max(sum(line["seconds"] for line in lines), 1e-9),
         "resumed_at": [int(text.rsplit(" ", 1)[1]) for text in starts(folder) if text.startswith("resumed at")],
+        "nodes": sorted({text.rsplit(" ", 1)[1] for text in starts(folder) if text.startswith("worker ")}),
         "seconds": seconds,
     }
 

@@ -76,12 +76,15 @@ class Pipeline:
     root: Path
     stack: contextlib.ExitStack
     stages: list[Stage] = field(default_factory=list)
+    cluster: dict[str, Any] | None = None
 
     def stage(self, name: str, inputs: Any, work: Callable[[Path], dict[str, Any]]) -> dict[str, Any]:
         """One stage on Ray; its result."""
 
         def connected(folder: Path) -> dict[str, Any]:
-            self.stack.enter_context(launch.connect())
+            connection = self.stack.enter_context(launch.connect())
+            if self.cluster is None:
+                self.cluster = {**dataclasses.asdict(connection), "nodes": launch.nodes()}
             return work(folder)
 
         done = stage(self.root, name, inputs, connected)
@@ -221,6 +224,7 @@ def run(config: QuickstartConfig) -> dict[str, Any]:
         "started": started,
         "seconds": clock.seconds,
         "machine": quickstart_report.machine(),
+        "cluster": quickstart_report.cluster(pipeline.cluster, pipeline.stages),
         "stages": quickstart_report.stages(pipeline.stages),
         "counts": quickstart_report.counts(corpus, task, config.fasta),
         "hashes": {"corpus": corpus["sha256"], "vocabulary": vocabulary["sha256"], "encoder": encoder["weights_sha256"]}

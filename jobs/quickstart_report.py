@@ -26,6 +26,13 @@ def machine() -> dict[str, Any]:
     }
 
 
+def cluster(connected: dict[str, Any] | None, done: list[Stage]) -> dict[str, Any] | None:
+    """The Ray that ran the stages, with the nodes that said they ran a task; None when nothing had to run."""
+    ran = [stage for stage in done if not stage.skipped]
+    task_nodes = {node for stage in ran for node in stage.result.get("nodes", [])}
+    return None if connected is None else {**connected, "task_nodes": sorted(task_nodes)}
+
+
 def _summary(stage: Stage) -> str:
     result = stage.result
     match stage.name:

@@ -2,12 +2,12 @@
 
 import contextlib
 import logging
-import signal
 import socket
-import sys
 import threading
+import time
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, NoReturn
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 from genomics_fm.client import Client
 from genomics_fm.errors import EnvironmentFault, InputError
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 APPLICATION = "genomics-fm"
 WILDCARDS = ("0.0.0.0", "::")
+STOP_SECONDS = 5
 BACKSTOP_S = 10
 """The proxy gives up this much later than the replica, whose refusals say more."""
 
@@ -87,13 +88,13 @@ def run(config: ServeConfig) -> Endpoint:
 
 
 def stop(endpoint: Endpoint) -> None:
-    """End what `run` started."""
+    """End what `run` started, in bounded time: a Ray that was killed already answers nothing, and late."""
     from ray import serve
 
-    if endpoint.started_serve:
-        serve.shutdown()
-    else:
-        serve.delete(APPLICATION)
+    end = serve.shutdown if endpoint.started_serve else partial(serve.delete, APPLICATION)
+    thread = threading.Thread(target=end, name="serve-stop", daemon=True)
+    thread.start()
+    thread.join(STOP_SECONDS)
 
 
 def build(args: dict[str, Any]) -> "Application":
@@ -171,25 +172,19 @@ def curl_line(url: str) -> str:
     )
 
 
-def _terminate(signum: int, _frame: Any) -> NoReturn:
-    """End like an exception; `ray.init` has put a handler in place that kills Ray under our feet."""
-    signal.signal(signum, signal.SIG_IGN)
-    sys.exit(launch.EXIT_TERMINATED)
-
-
 def serve_until_stopped(config: ServeConfig) -> None:
     """Deploy, say where, and stay until SIGTERM or Ctrl-C."""
     free_port(config.host, config.port)  # before the seconds that Ray takes to start
-    with launch.connect():
-        signal.signal(signal.SIGTERM, _terminate)
+    with contextlib.suppress(KeyboardInterrupt), launch.connect() as connection:
         print(f"serve: starting {config.model}", flush=True)
-        with contextlib.suppress(KeyboardInterrupt):
-            endpoint = run(config)
-            try:
-                print(f"serve: {endpoint.name} version {endpoint.version} ({endpoint.task})")
-                print(f"{curl_line(endpoint.url)}\n{endpoint.url}", flush=True)
-                threading.Event().wait()
-            finally:
+        endpoint = run(config)
+        try:
+            print(f"serve: {endpoint.name} version {endpoint.version} ({endpoint.task})")
+            print(f"{curl_line(endpoint.url)}\n{endpoint.url}", flush=True)
+            while True:
+                time.sleep(3600)  # a lock's wait would swallow Ctrl-C
+        finally:
+            if not connection.started_here:  # a Ray of our own takes Serve with it
                 stop(endpoint)
 
 

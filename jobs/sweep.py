@@ -157,11 +157,11 @@ def _tune_trial(parameters: dict[str, Any]) -> None:
 
     config = validate(FinetuneConfig, parameters["arm"])
     arm = finetune.finetune(config, arm_folder(Path(parameters["root"]), config.trial))
-    tune.report({"validation_mcc": arm["validation_mcc"], "test_mcc": arm["test_mcc"]})
+    tune.report({"validation_mcc": arm["validation_mcc"], "node": launch.node_id()})
 
 
-def _run_arms(root: Path, planned: list[FinetuneConfig], concurrent: int) -> list[dict[str, Any]]:
-    """All arms on Ray Tune; those that are there already are read. Prints each as it ends."""
+def _run_arms(root: Path, planned: list[FinetuneConfig], concurrent: int) -> tuple[list[dict[str, Any]], list[str]]:
+    """All arms on Ray Tune, and the nodes they ran on; those that are there already are read."""
     from ray import tune
 
     clock = Clock()
@@ -191,7 +191,8 @@ def _run_arms(root: Path, planned: list[FinetuneConfig], concurrent: int) -> lis
     if grid.num_errors:
         error = next(result.error for result in grid if result.error)
         raise EnvironmentFault(f"{grid.num_errors} of {len(planned)} arms failed: {error}; run the same command again")
-    return [finetune.finetune(arm, arm_folder(root, arm.trial)) for arm in planned]
+    nodes = sorted({result.metrics["node"] for result in grid})
+    return [finetune.finetune(arm, arm_folder(root, arm.trial)) for arm in planned], nodes
 
 
 def test_predictions(folder: Path) -> np.ndarray:
@@ -239,7 +240,8 @@ def run(config: SweepConfig) -> dict[str, Any]:
     """Run the sweep, or what is left of it.
 
     Returns:
-        `arms`, `baselines`, `comparisons`, `search` (rates tried), and `best`, the best arm on validation.
+        `arms`, `baselines`, `comparisons`, `search` (rates tried), `best`, the best arm on validation, and
+        `nodes`, the Ray nodes the arms ran on.
 
     Raises:
         InputError: encoder or task are missing, or the grid is empty.
@@ -262,7 +264,7 @@ def run(config: SweepConfig) -> dict[str, Any]:
         planned = arms(config, encoder_rate)
         say(f"[sweep] encoder {encoder_rate:.2g}, CNN {cnn_rate:.2g}; {len(planned)} arms and the baselines")
         reference = ray.remote(_baselines).options(num_cpus=1).remote(settings, cnn_rate)
-        found = _run_arms(root, planned, config.concurrent)
+        found, nodes = _run_arms(root, planned, config.concurrent)
         reference = ray.get(reference)
     session = tracking.start(config.tracking, "sweep")
     for arm in found:
@@ -274,6 +276,7 @@ def run(config: SweepConfig) -> dict[str, Any]:
         "arms": found,
         "baselines": shown,
         "comparisons": compare(task, found, reference),
+        "nodes": nodes,
         "search": {"encoder": encoder_tried, "cnn": cnn_tried},
         "best": max(found, key=lambda arm: (arm["validation_mcc"], arm["name"])),
     }

@@ -63,6 +63,7 @@ def _train(config: dict[str, Any], output: str) -> dict[str, Any]:
         "shared_pieces": ensemble.shared_pieces(),
         "sample_nucleotides": drawn.nucleotides,
         "nt_per_token": _nt_per_token(ensemble, drawn),
+        "nodes": [launch.node_id()],
     }
 
 
@@ -70,7 +71,7 @@ def run(config: TrainVocabularyConfig, output: Path | None = None) -> dict[str, 
     """Train and save the ensemble.
 
     Returns:
-        `path`, `sha256`, `size`, `bpe_pieces`, `shared_pieces`, `sample_nucleotides`, `nt_per_token`.
+        `path`, `sha256`, `size`, `bpe_pieces`, `shared_pieces`, `sample_nucleotides`, `nt_per_token`, `nodes`.
     """
     if not config.corpus:
         raise InputError("--corpus: no corpus given; build one with `python -m jobs.build_corpus`")

@@ -39,6 +39,12 @@ class EnvironmentFault(GenomicsFmError):  # noqa: N818  (the glossary's name)
     exit_code = 4
 
 
+def from_exit_code(exit_code: int, message: str) -> GenomicsFmError:
+    """The error a command would have ended with; for errors that cross a border as data."""
+    kinds = {kind.exit_code: kind for kind in (InputError, CorruptArtefact, EnvironmentFault)}
+    return kinds.get(exit_code, GenomicsFmError)(message)
+
+
 @contextlib.contextmanager
 def writing(path: os.PathLike[str] | str) -> Iterator[None]:
     """Turn a full disk or an unwritable place into one `EnvironmentFault` that names path and space."""

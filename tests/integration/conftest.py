@@ -1,0 +1,22 @@
+"""One local Ray for the tests that call jobs in this process, and a storage folder for each."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from jobs import launch
+
+
+@pytest.fixture(scope="package")
+def local_ray() -> Iterator[None]:
+    with launch.connect():
+        yield
+
+
+@pytest.fixture
+def storage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A storage folder of the test's own, with tracking inside it."""
+    monkeypatch.setenv("GENOMICS_FM_STORAGE", str(tmp_path / "runs"))
+    monkeypatch.delenv("GENOMICS_FM_TRACKING", raising=False)
+    return tmp_path / "runs"

@@ -1,0 +1,102 @@
+"""`jobs.pretrain`: Ray Train with two workers; killed at any moment, it ends with the same weights."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from genomics_fm.artefacts import sha256_file
+from genomics_fm.corpus.build import Source, build_source, commit
+from genomics_fm.corpus.windows import Recipe
+from genomics_fm.model.weights import load_encoder
+from genomics_fm.training.loop import read_metrics
+from genomics_fm.vocabulary.bpe import BpeVocabulary
+from genomics_fm.vocabulary.ensemble import Ensemble
+from genomics_fm.vocabulary.kmer import KmerVocabulary
+from tests.commands import ROOT, Ended, command, write_genome
+
+STEPS = 14
+SETTINGS = (
+    "--preset", "smoke", f"--training.steps={STEPS}", "--training.checkpoint-steps=3", "--training.encoder.layers=1",
+    "--training.encoder.width=32", "--training.encoder.heads=2", "--training.encoder.ffn-width=48",
+)  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("corpus")
+    source = Source(str(write_genome(folder / "genome.fa")), "made up")
+    recipe = Recipe(window_bp=8_192)
+    commit(folder, [source], recipe, [build_source(0, source, recipe, folder)])
+    bpe = BpeVocabulary.train([(folder / "genome.fa").read_text().split("\n")[1][:20_000]], 200)
+    Ensemble({"bpe": bpe, "kmer": KmerVocabulary(4)}).save(folder / "vocabulary.json")
+    return folder
+
+
+def pretrain(corpus: Path, storage: Path, name: str, *more: str) -> Ended:
+    arguments = ("--corpus", str(corpus), "--name", name, *SETTINGS, *more)
+    return command("jobs.pretrain", *arguments, GENOMICS_FM_STORAGE=str(storage))
+
+
+@pytest.fixture(scope="module")
+def undisturbed(corpus: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    storage = tmp_path_factory.mktemp("undisturbed")
+    ended = pretrain(corpus, storage, "run")
+    assert ended.code == 0, ended.err
+    return storage / "encoders" / "run"
+
+
+def test_two_workers_train_every_step_and_save_an_encoder(undisturbed: Path) -> None:
+    lines = read_metrics(undisturbed)
+    assert [line["step"] for line in lines] == list(range(1, STEPS + 1))
+    assert all(set(line["loss"]) == {"bpe", "kmer"} for line in lines)
+    config, _, about = load_encoder(undisturbed)
+    vocabulary = Ensemble.load(undisturbed / "vocabulary.json")
+    assert config.vocabulary_size == vocabulary.size
+    assert (about["steps"], about["vocabulary_sha256"]) == (STEPS, vocabulary.sha256)
+    starts = (undisturbed / "starts.log").read_text().splitlines()
+    assert sorted(line.split(" on ")[0] for line in starts if line.startswith("worker")) == ["worker 0", "worker 1"]
+
+
+def test_killed_with_its_process_group_it_resumes_and_ends_with_the_same_weights(
+    corpus: Path, undisturbed: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "encoders" / "run"
+    arguments = ("--corpus", str(corpus), "--name", "run", *SETTINGS)
+    process = subprocess.Popen(
+        [sys.executable, "-m", "jobs.pretrain", *arguments],
+        cwd=ROOT,
+        env={**os.environ, "GENOMICS_FM_STORAGE": str(tmp_path)},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    until = time.monotonic() + 120
+    while len(read_metrics(folder)) < 5 and time.monotonic() < until:
+        time.sleep(0.02)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    assert not (folder / "config.json").exists(), "it ended before it was killed"
+    ended = pretrain(corpus, tmp_path, "run")
+    assert ended.code == 0, ended.err
+    resumed = [line for line in (folder / "starts.log").read_text().splitlines() if line.startswith("resumed")]
+    assert resumed and int(resumed[-1].split()[-1]) >= 3
+    assert "resumed at step" in ended.err
+    assert sha256_file(folder / "model.safetensors") == sha256_file(undisturbed / "model.safetensors")
+    assert [json.dumps(line["loss"]) for line in read_metrics(folder)] == [
+        json.dumps(line["loss"]) for line in read_metrics(undisturbed)
+    ]
+
+
+def test_errors_are_one_line_with_their_exit_code(corpus: Path, tmp_path: Path) -> None:
+    no_corpus = pretrain(tmp_path, tmp_path, "x")
+    assert (no_corpus.code, no_corpus.err.count("\n")) == (2, 1)
+    assert "python -m jobs.build_corpus" in no_corpus.err
+    typo = pretrain(corpus, tmp_path, "x", "--training.stpes=3")
+    assert typo.code == 2
+    assert "did you mean --training.steps?" in typo.err
