@@ -174,7 +174,8 @@ def curl_line(url: str) -> str:
 
 def serve_until_stopped(config: ServeConfig) -> None:
     """Deploy, say where, and stay until SIGTERM or Ctrl-C."""
-    free_port(config.host, config.port)  # before the seconds that Ray takes to start
+    free_port(config.host, config.port)  # both before the seconds that Ray takes to start
+    register.resolve(config.model, config.tracking)
     with contextlib.suppress(KeyboardInterrupt), launch.connect() as connection:
         print(f"serve: starting {config.model}", flush=True)
         endpoint = run(config)
