@@ -1,0 +1,74 @@
+"""The names a reader sees for arms and baselines, one place for page, plot and terminal."""
+
+import re
+from typing import Any
+
+VOCABULARIES = {"bpe": "BPE", "kmer": "6-mer"}
+STARTS = {"pretrained": "pretrained", "scratch": "from scratch"}
+# A word in a baseline's name, the baseline's kind, and the words for it.
+BASELINE_KINDS = (
+    ("frame", "six_frame", "Six-frame rule (ORF scan)"),
+    ("majority", "majority", "Majority class"),
+    ("logistic", "logistic", "6-mer logistic regression"),
+    ("cnn", "cnn", "Small CNN"),
+    ("gc", "gc", "GC threshold"),
+)
+# Baselines that learn nothing from the number of labels: horizontal lines on the plot.
+REFERENCE_KINDS = ("six_frame", "majority")
+
+
+def _baseline(name: str) -> tuple[str, str]:
+    words = re.split(r"[^a-z0-9]+", name.lower())
+    return next(((kind, shown) for word, kind, shown in BASELINE_KINDS if word in words), (name, name))
+
+
+def baseline_kind(name: str) -> str:
+    """Which baseline a row is: six_frame, majority, logistic, cnn, gc, or its own name when it is none."""
+    return _baseline(name)[0]
+
+
+def baseline_name(name: str) -> str:
+    return _baseline(name)[1]
+
+
+def spoken(name: object) -> str:
+    """A name from the run in the page's words: the vocabularies as people write them, no underscores."""
+    words = re.sub(r"\b(bpe|kmer)\b", lambda found: VOCABULARIES[found[0]], str(name))
+    return re.sub(r"(?<=\d)%", "\u00a0%", words).replace("_", " ")
+
+
+def vocabulary_name(name: object) -> str:
+    return VOCABULARIES.get(str(name), str(name))
+
+
+def arm_name(arm: dict[str, Any]) -> str:
+    start = str(arm.get("start", "?"))
+    return f"{vocabulary_name(arm.get('vocabulary', '?'))}, {STARTS.get(start, start)}"
+
+
+def percent(fraction: object) -> str:
+    return f"{fraction * 100:.3g}\u00a0%" if isinstance(fraction, int | float) else "–"
+
+
+def entries(result: dict[str, Any], key: str) -> list[dict[str, Any]]:
+    """A section that is a list of rows; empty when the run has none."""
+    rows = result.get(key)
+    return [row for row in rows if isinstance(row, dict)] if isinstance(rows, list) else []
+
+
+def section(result: dict[str, Any], key: str) -> dict[str, Any]:
+    """A section that is an object; empty when the run has none."""
+    value = result.get(key)
+    return value if isinstance(value, dict) else {}
+
+
+def verdict(comparison: dict[str, Any], ends: tuple[float, float] | None) -> str:
+    """What a paired comparison allows one to say: "better" only where its interval excludes 0."""
+    if ends is None:
+        return "not compared"
+    low, high = ends
+    if low > 0:
+        return f"{spoken(comparison.get('a'))} is better"
+    if high < 0:
+        return f"{spoken(comparison.get('b'))} is better"
+    return "no difference shown"
