@@ -20,6 +20,8 @@ CHUNK_SEQUENCES = 128
 """Sequences of one request scored at a time, so that a large request lets small ones pass."""
 BATCH_CHUNKS = 8
 MAX_WAIT_S = 0.01
+MAX_QUEUED = 2_048
+"""Requests the proxy holds; bounded, and so many that refusals come from the replica, as problem+json."""
 SECONDS_BUCKETS = [0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30, 60]
 
 
@@ -109,7 +111,7 @@ def application(config: ReplicaConfig, replicas: int, replica_cpus: float) -> se
     deployment = serve.deployment(Endpoint).options(
         num_replicas=replicas,
         max_ongoing_requests=2 * config.limits.in_flight,
-        max_queued_requests=2 * config.limits.in_flight,
+        max_queued_requests=MAX_QUEUED,
         ray_actor_options={"num_cpus": replica_cpus},
         graceful_shutdown_timeout_s=5,
         graceful_shutdown_wait_loop_s=0.5,
