@@ -8,8 +8,9 @@ from typing import Any
 
 from genomics_fm.artefacts import read_json, sha256_file, sha256_json, write_json
 from genomics_fm.errors import InputError
-from genomics_fm.inference.card import HeadCard
-from genomics_fm.inference.head import save_head
+from genomics_fm.inference.card import HeadCard, read_card
+from genomics_fm.inference.head import save_head, write_card
+from genomics_fm.model.weights import load_encoder
 from genomics_fm.tasks import trial
 from genomics_fm.tasks.results import ArmResult
 from genomics_fm.tasks.rows import Rows
@@ -61,7 +62,13 @@ def finetune(
         config.trial, Path(config.encoder), vocabulary, task.train, task.validation, task.test, on_update
     )
     result = done_trial.result
-    hashes = {"encoder": sha256_file(Path(config.encoder) / WEIGHTS), "vocabulary": vocabulary.sha256, **task.hashes}
+    _, _, about = load_encoder(Path(config.encoder))
+    hashes = {
+        "corpus": about["corpus_sha256"],
+        "encoder": sha256_file(Path(config.encoder) / WEIGHTS),
+        "vocabulary": vocabulary.sha256,
+        **task.hashes,
+    }
     summary = {
         **result.summary(),
         "format_version": FORMAT_VERSION,
@@ -106,6 +113,13 @@ def _card(
 
 def _columns(rows: Rows, probability: Any) -> dict[str, Any]:
     return {"locus": rows.locus, "block": rows.block, "label": rows.labels, "probability": probability}
+
+
+def name_baselines(arm: dict[str, Any], baselines: dict[str, float]) -> None:
+    """Put the validation scores of baselines on a head's card, which says which are better than the head (R30)."""
+    folder = Path(arm["head"])
+    card = read_card(folder / "config.json")
+    write_card(folder, dataclasses.replace(card, metrics={**card.metrics, "baselines": baselines}))
 
 
 def write_predictions(path: Path, rows: Rows, result: ArmResult) -> None:

@@ -21,6 +21,8 @@ Config = TypeVar("Config")
 STORAGE_VARIABLE = "GENOMICS_FM_STORAGE"
 LOCAL_CPUS = 4
 """Logical CPUs of a local Ray: more than the cores, or Train workers and Tune drivers wait for ever on two."""
+MAX_TEMP_PATH = 24
+"""Ray puts sockets below its temporary folder, and a socket's path has at most 107 bytes."""
 EXIT_TERMINATED = 128 + signal.SIGTERM
 
 QUIET_RAY = {
@@ -87,7 +89,8 @@ def connect(num_cpus: int = LOCAL_CPUS) -> Iterator[Connection]:
     with _our_errors(), contextlib.ExitStack() as stack:
         started_here = not (ray.is_initialized() or os.environ.get("RAY_ADDRESS"))
         if started_here:
-            folder = tempfile.mkdtemp(prefix="gfm-ray-")
+            short = tempfile.gettempdir() if len(tempfile.gettempdir()) <= MAX_TEMP_PATH else "/tmp"
+            folder = tempfile.mkdtemp(prefix="gfm-ray-", dir=short)
             stack.callback(shutil.rmtree, folder, ignore_errors=True)
             stack.callback(ray.shutdown)
             _start_local(folder, num_cpus)

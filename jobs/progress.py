@@ -19,7 +19,7 @@ def rate(count: float, seconds: float, unit: str) -> str:
     value = count / max(seconds, 1e-9)
     for limit, letter in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
         if value >= limit:
-            return f"{value / limit:.1f} {letter}{unit}/s"
+            return f"{value / limit:.1f} {letter} {unit}/s"
     return f"{value:.1f} {unit}/s"
 
 

@@ -75,6 +75,7 @@ def _predict(head: Path, sequences: list[str], folder: Path) -> list[float]:
     source, target = folder / "held_out.fa", folder / "predictions.parquet"
     source.write_text("".join(f">row{number}\n{sequence}\n" for number, sequence in enumerate(sequences)))
     command = [sys.executable, "-m", "genomics_fm.cli", "predict", "--head", str(head), str(source), "-o", str(target)]
+    command += ["--threads", "1"]
     environment = {k: v for k, v in os.environ.items() if not k.startswith("RAY_")}
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     if done.returncode:

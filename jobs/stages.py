@@ -49,16 +49,15 @@ def stage(root: Path, name: str, inputs: Any, work: Callable[[Path], dict[str, A
     digest = sha256_json(inputs)[:HASH_CHARACTERS]
     folder = root / f"{name}-{digest}"
     record = folder / RECORD
-    if record.is_file():
-        done = read_json(record, FORMAT_VERSION, "")
+    skipped = record.is_file()
+    if skipped:
         say(f"[{name}] unchanged, skipped ({folder.name})")
-        return Stage(name, folder, digest, done["result"], done["seconds"], skipped=True)
-    say(f"[{name}] → {folder}")
-    clock = Clock()
-    result = work(folder)
-    seconds = clock.seconds
-    write_json(
-        record, {"format_version": FORMAT_VERSION, "inputs": inputs, "result": result, "seconds": round(seconds, 3)}
-    )
-    say(f"[{name}] done in {seconds:.1f} s")
-    return Stage(name, folder, digest, result, seconds, skipped=False)
+    else:
+        say(f"[{name}] → {folder}")
+        clock = Clock()
+        result = work(folder)
+        seconds = round(clock.seconds, 3)
+        write_json(record, {"format_version": FORMAT_VERSION, "inputs": inputs, "result": result, "seconds": seconds})
+        say(f"[{name}] done in {seconds:.1f} s")
+    done = read_json(record, FORMAT_VERSION, "")
+    return Stage(name, folder, digest, done["result"], done["seconds"], skipped)

@@ -266,6 +266,8 @@ def run(config: SweepConfig) -> dict[str, Any]:
         reference = ray.remote(_baselines).options(num_cpus=1).remote(settings, cnn_rate)
         found, nodes = _run_arms(root, planned, config.concurrent)
         reference = ray.get(reference)
+    best = max(found, key=lambda arm: (arm["validation_mcc"], arm["name"]))
+    finetune.name_baselines(best, _rivals(reference, best["fraction"]))
     session = tracking.start(config.tracking, "sweep")
     for arm in found:
         finetune.record(session, arm, arm)
@@ -278,8 +280,14 @@ def run(config: SweepConfig) -> dict[str, Any]:
         "comparisons": compare(task, found, reference),
         "nodes": nodes,
         "search": {"encoder": encoder_tried, "cnn": cnn_tried},
-        "best": max(found, key=lambda arm: (arm["validation_mcc"], arm["name"])),
+        "best": best,
     }
+
+
+def _rivals(reference: list[results.ArmResult], fraction: float) -> dict[str, float]:
+    """Validation MCC of the baselines that saw as large a share of the labels, capped like the arms or not."""
+    chosen = [baseline for baseline in reference if baseline.fraction == fraction]
+    return {f"{b.name}{', same cap' if b.capped else ''}": round(b.validation_mcc, 6) for b in chosen}
 
 
 def _run_and_print(config: SweepConfig) -> None:

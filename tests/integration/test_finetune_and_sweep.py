@@ -53,7 +53,7 @@ def encoder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     vocabulary = Ensemble({"bpe": bpe, "kmer": KmerVocabulary(3)})
     vocabulary.save(folder / "vocabulary.json")
     shape = EncoderConfig(vocabulary_size=vocabulary.size, layers=1, width=16, heads=2, ffn_width=24)
-    save_encoder(folder, new_language_model(shape, 0), {})
+    save_encoder(folder, new_language_model(shape, 0), {"corpus_sha256": "c" * 64})
     return folder
 
 
@@ -71,6 +71,7 @@ def test_one_head_is_finetuned_saved_and_recorded(encoder: Path, task: Path, sto
     run = client.search_runs([experiment.experiment_id])[0]
     assert run.data.metrics["validation_mcc"] == pytest.approx(arm["validation_mcc"])
     assert run.data.tags["sha256.vocabulary"] == head.vocabulary.sha256
+    assert run.data.tags["sha256.corpus"] == "c" * 64
     assert run.data.params["trial.updates"] == "6"
 
 
@@ -92,6 +93,8 @@ def test_the_sweep_covers_the_grid_with_equal_updates_and_nested_labels(
     assert {b["capped"] for b in result["baselines"]} == {True, False}
     assert len(result["search"]["encoder"]) == len(result["search"]["cnn"]) == 2
     assert result["best"]["validation_mcc"] == max(arm["validation_mcc"] for arm in result["arms"])
+    card = load_head(result["best"]["head"]).card
+    assert set(card.metrics["baselines"]) == names | {f"{name}, same cap" for name in names}
     labels = load(task).train.labels
     few, many = (nested_subset(labels, f, 0, TRIAL.cap) for f in (0.5, 1.0))
     assert set(few) < set(many)

@@ -16,23 +16,20 @@ from typing import Any, get_args
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-import torch
 
 from genomics_fm.artefacts import read_json, sha256_file, write_bytes, write_json
 from genomics_fm.errors import CorruptArtefact, InputError
-from genomics_fm.genome.alphabet import reverse_complement
 from genomics_fm.inference.card import FORMAT_VERSION, HeadCard, model_card, read_card
 from genomics_fm.inference.sequences import Prepared, prepare
 from genomics_fm.model.encoder import EncoderConfig
 from genomics_fm.model.heads import Pooling, SequenceClassifier
 from genomics_fm.model.weights import load_into, read_tensors, write_tensors
+from genomics_fm.tasks.scoring import strand_probabilities
 from genomics_fm.vocabulary.ensemble import Ensemble
 
 MANIFEST = "manifest.json"
 FILES = ("config.json", "model.safetensors", "vocabulary.json", "validation.parquet", "README.md")
 VALIDATION_COLUMNS = ("locus", "block", "label", "probability")
-BATCH_TOKENS = 8_192
-"""Tokens scored at once: bounds memory at any mixture of lengths."""
 DECISION = 0.5
 
 
@@ -76,10 +73,15 @@ def save_head(
     if missing:
         raise InputError(f"{folder}: validation lacks {', '.join(sorted(missing))}; give every column")
     (folder / MANIFEST).unlink(missing_ok=True)
-    write_json(folder / "config.json", card.to_json())
     write_tensors(folder / "model.safetensors", module.state_dict())
     vocabulary.save(folder / "vocabulary.json")
     write_bytes(folder / "validation.parquet", _parquet(validation))
+    return write_card(folder, card)
+
+
+def write_card(folder: Path, card: HeadCard) -> str:
+    """Write or replace the card of a head whose other files stand, then its manifest; returns its sha256."""
+    write_json(folder / "config.json", card.to_json())
     write_bytes(folder / "README.md", model_card(card).encode())
     files = {name: sha256_file(folder / name) for name in FILES}
     write_json(folder / MANIFEST, {"format_version": FORMAT_VERSION, "files": files})
@@ -145,9 +147,13 @@ class Head:
 
     def score(self, prepared: Sequence[Prepared]) -> list[Prediction]:
         """Score prepared sequences; the answer for one does not depend on the others to 1e-5."""
-        forward = [item.sequence for item in prepared]
-        both = forward if self.card.stranded else forward + [reverse_complement(s) for s in forward]
-        probability = self._probability(both).reshape(1 if self.card.stranded else 2, -1)
+        probability = strand_probabilities(
+            self.module,
+            self.vocabulary,
+            self.card.vocabulary,
+            [item.sequence for item in prepared],
+            both_strands=not self.card.stranded,
+        )
         mean = probability.mean(axis=0)
         gap = None if self.card.stranded else np.abs(probability[0] - probability[1])
         return [
@@ -159,30 +165,6 @@ class Head:
             )
             for i, item in enumerate(prepared)
         ]
-
-    def _probability(self, sequences: list[str]) -> np.ndarray:
-        """Probability of class 1, (D,) float64; documents of like length share a batch."""
-        documents = [self.vocabulary.document(self.card.vocabulary, s) for s in sequences]
-        probability = np.empty(len(documents))
-        for rows in _batches([len(d) for d in documents], BATCH_TOKENS):
-            ids_N = torch.from_numpy(np.concatenate([documents[i] for i in rows])).long()
-            with torch.inference_mode():
-                logits_DC = self.module(ids_N, [len(documents[i]) for i in rows]).double()
-            probability[rows] = torch.softmax(logits_DC, dim=-1)[:, 1].numpy()
-        return probability
-
-
-def _batches(lengths: Sequence[int], batch_tokens: int) -> list[list[int]]:
-    """Indices in batches of rising length, each of at most `batch_tokens` tokens or one document."""
-    batches: list[list[int]] = []
-    tokens = batch_tokens
-    for i in sorted(range(len(lengths)), key=lengths.__getitem__):
-        if tokens + lengths[i] > batch_tokens:
-            batches.append([])
-            tokens = 0
-        batches[-1].append(i)
-        tokens += lengths[i]
-    return batches
 
 
 def load_head(folder: Path | str) -> Head:
