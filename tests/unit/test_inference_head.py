@@ -6,7 +6,8 @@ import pytest
 from genomics_fm.artefacts import sha256_file
 from genomics_fm.errors import CorruptArtefact, InputError
 from genomics_fm.genome.alphabet import reverse_complement
-from genomics_fm.inference.head import FILES, MANIFEST, _batches, load_head, read_validation
+from genomics_fm.inference.head import FILES, MANIFEST, load_head, read_validation
+from genomics_fm.tasks import scoring
 from tests.heads import random_sequences, validation_columns, write_head
 
 
@@ -144,7 +145,7 @@ def test_predictions_do_not_depend_on_the_batch(head, monkeypatch):
     sequences = random_sequences(60, seed=3, high=900)
     together = [p.probability for p in head.predict(sequences)]
     alone = [head.predict([s])[0].probability for s in sequences]
-    monkeypatch.setattr("genomics_fm.inference.head.BATCH_TOKENS", 700)
+    monkeypatch.setattr("genomics_fm.tasks.scoring.BATCH_TOKENS", 700)
     shuffled = np.random.default_rng(0).permutation(len(sequences))
     mixed = np.empty(len(sequences))
     mixed[shuffled] = [p.probability for p in head.predict([sequences[i] for i in shuffled])]
@@ -208,7 +209,7 @@ def test_no_sequences_no_predictions(head):
 
 def test_batches_hold_every_document_once_and_stay_in_bounds():
     lengths = [5, 300, 7, 90, 90, 1000, 12]
-    batches = _batches(lengths, 100)
+    batches = list(scoring.batches(lengths, 100))
     assert sorted(i for b in batches for i in b) == list(range(len(lengths)))
     assert all(len(b) == 1 or sum(lengths[i] for i in b) <= 100 for b in batches)
     assert [0, 2, 6] in batches

@@ -32,7 +32,7 @@ def strand_probabilities(
     strands = [*sequences, *map(reverse_complement, sequences)] if both_strands else list(sequences)
     documents = [vocabulary.document(name, sequence) for sequence in strands]
     probability = np.empty(len(documents))
-    for rows in _batches([len(document) for document in documents]):
+    for rows in batches([len(document) for document in documents], BATCH_TOKENS):
         ids_N = torch.from_numpy(np.concatenate([documents[i] for i in rows])).long()
         with torch.inference_mode():
             logits_BC = module(ids_N, [len(documents[i]) for i in rows]).double()
@@ -40,12 +40,12 @@ def strand_probabilities(
     return probability.reshape(1 + both_strands, len(sequences))
 
 
-def _batches(lengths: Sequence[int]) -> Iterator[list[int]]:
-    """Indices in batches of rising length, each of at most `BATCH_TOKENS` tokens or one document."""
+def batches(lengths: Sequence[int], batch_tokens: int) -> Iterator[list[int]]:
+    """Indices in batches of rising length, each of at most `batch_tokens` tokens or one document."""
     batch: list[int] = []
     tokens = 0
     for i in sorted(range(len(lengths)), key=lengths.__getitem__):
-        if batch and tokens + lengths[i] > BATCH_TOKENS:
+        if batch and tokens + lengths[i] > batch_tokens:
             yield batch
             batch, tokens = [], 0
         batch.append(i)
