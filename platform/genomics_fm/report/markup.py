@@ -93,7 +93,8 @@ def number(value: object, digits: int = 3, signed: bool = False) -> str:
     if known is None:
         return ABSENT
     rounded = round(known, digits) + 0.0  # no "-0.000"
-    return f"{rounded:+.{digits}f}".replace("-", "−") if signed else f"{rounded:.{digits}f}".replace("-", "−")
+    sign = "+" if signed and rounded > 0 else ""
+    return f"{sign}{rounded:.{digits}f}".replace("-", "−")
 
 
 def count(value: object) -> str:

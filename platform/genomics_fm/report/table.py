@@ -31,7 +31,7 @@ def terminal_table(result: dict[str, Any], width: int = 100, colour: bool = Fals
     if best:
         state = "promoted" if best.get("promoted") else "not promoted"
         console.print(Text(f"champion: {best.get('uri') or best.get('name')} version {best.get('version')} ({state})"))
-    return "\n".join(line.rstrip() for line in out.getvalue().splitlines()) + "\n"
+    return "\n".join(line.rstrip() for line in out.getvalue().splitlines()).rstrip() + "\n"
 
 
 def scores(result: dict[str, Any]) -> Table:
@@ -68,7 +68,7 @@ def compared(result: dict[str, Any]) -> Table:
         ends = interval_of(pair)
         sign = 0 if ends is None else (ends[0] > 0) - (ends[1] < 0)
         made.add_row(
-            Text(f"{labels.spoken(pair.get('a'))} against {labels.spoken(pair.get('b'))}"),
+            Text(f"{labels.spoken(pair.get('a'))} against {labels.spoken(pair.get('b'))}".replace("\u00a0", "")),
             Text(f"{number(pair.get('difference'), signed=True)} ({interval(pair, signed=True)})"),
             Text("not compared" if ends is None else said[sign]),
         )
