@@ -186,4 +186,9 @@ def main(
     _end_on_sigterm()
     with one_line_errors(debug=job_config.debug_asked(given)):
         config, _ = job_config.parse(presets, given, prog, description)
-        run(config)
+        try:
+            run(config)
+        except SystemExit as end:
+            if signal.getsignal(signal.SIGTERM) is not signal.SIG_IGN:
+                raise
+            raise SystemExit(EXIT_TERMINATED) from end  # inside a call of Ray's, our exit code becomes 1
