@@ -51,6 +51,24 @@ def write_json(path: Path, value: Any) -> None:
     write_bytes(path, json.dumps(value, indent=1, sort_keys=True, allow_nan=False).encode() + b"\n")
 
 
+def write_sealed_json(path: Path, value: dict[str, Any]) -> None:
+    """Write a JSON object with the hash of the rest of it as `sha256`, so that any change to it is noticed."""
+    write_json(path, {**value, "sha256": sha256_json(value)})
+
+
+def read_sealed_json(path: Path, format_version: int, absent: str) -> dict[str, Any]:
+    """`read_json` of what `write_sealed_json` wrote, checked, without the hash.
+
+    Raises:
+        InputError: there is no such file.
+        CorruptArtefact: as in `read_json`, or the content does not match its hash.
+    """
+    value = read_json(path, format_version, absent)
+    if value.pop("sha256", None) != sha256_json(value):
+        raise CorruptArtefact(f"{path}: changed since it was written; restore it or make it again")
+    return value
+
+
 def read_json(path: Path, format_version: int, absent: str) -> dict[str, Any]:
     """Read one of our JSON files and check its `format_version`.
 

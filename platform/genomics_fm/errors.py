@@ -14,6 +14,8 @@ import sys
 import traceback
 from collections.abc import Iterator
 
+_NOT_WRITABLE = (errno.EACCES, errno.EROFS, errno.EPERM, errno.ENOTDIR, errno.EISDIR, errno.EEXIST)
+
 
 class GenomicsFmError(Exception):
     """Base of the errors that end a command with one clear line: `where: what is wrong; what to do`."""
@@ -53,7 +55,7 @@ def writing(path: os.PathLike[str] | str) -> Iterator[None]:
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise EnvironmentFault(f"{path}: disk full; free some space or choose another folder") from error
-        if error.errno in (errno.EACCES, errno.EROFS, errno.EPERM):
+        if error.errno in _NOT_WRITABLE:
             raise EnvironmentFault(f"{path}: not writable; choose another folder") from error
         raise
 

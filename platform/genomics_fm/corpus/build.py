@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from genomics_fm.artefacts import sha256_json, write_bytes, write_json
+from genomics_fm.artefacts import sha256_json, write_bytes, write_json, write_sealed_json
 from genomics_fm.corpus.blocks import Window, chunks, encode_block
 from genomics_fm.corpus.manifest import FORMAT_VERSION, MANIFEST, PROVENANCE
 from genomics_fm.corpus.windows import Recipe, pieces, windows
@@ -130,5 +130,5 @@ def commit(folder: Path, sources: list[Source], recipe: Recipe, reports: list[di
             "built_unixtime": round(time.time()),
         },
     )
-    write_json(folder / MANIFEST, manifest)
+    write_sealed_json(folder / MANIFEST, manifest)
     return manifest

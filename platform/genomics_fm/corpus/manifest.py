@@ -1,13 +1,14 @@
 """A corpus read back: the manifest, and windows by row number. Nothing is read before its hash has been checked."""
 
 import bisect
+import itertools
 from collections import OrderedDict
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 
-from genomics_fm.artefacts import read_json, sha256_file
+from genomics_fm.artefacts import read_sealed_json, sha256_file
 from genomics_fm.corpus.blocks import ROWS_PER_BATCH, SCHEMA, Window
 from genomics_fm.errors import CorruptArtefact
 
@@ -36,17 +37,12 @@ class Corpus:
             CorruptArtefact: manifest and blocks disagree, or a newer format.
         """
         self.folder = folder
-        self.manifest = read_json(
+        self.manifest = read_sealed_json(
             folder / MANIFEST, FORMAT_VERSION, "build (or finish) the corpus with `python -m jobs.build_corpus`"
         )
-        try:
-            self.blocks: list[dict[str, Any]] = self.manifest["blocks"]
-            self.sha256: str = self.manifest["corpus_sha256"]
-            self._first_row = [0]
-            for block in self.blocks:
-                self._first_row.append(self._first_row[-1] + block["rows"])
-        except (KeyError, TypeError) as error:
-            raise CorruptArtefact(f"{folder / MANIFEST}: lacks {error}; {REBUILD}") from error
+        self.blocks: list[dict[str, Any]] = self.manifest["blocks"]
+        self.sha256: str = self.manifest["corpus_sha256"]
+        self._first_row = list(itertools.accumulate((block["rows"] for block in self.blocks), initial=0))
         self._readers: dict[int, pa.ipc.RecordBatchFileReader] = {}
         self._batches: OrderedDict[tuple[int, int], pa.RecordBatch] = OrderedDict()
         for number, block in enumerate(self.blocks):

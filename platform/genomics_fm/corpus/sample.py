@@ -33,8 +33,8 @@ def sample(corpus: Corpus, max_nucleotides: int, max_per_species: int, seed: int
 
     Args:
         corpus: to draw from.
-        max_nucleotides: stop at this many.
-        max_per_species: nucleotides any one species may contribute.
+        max_nucleotides: stop with the window that reaches this many.
+        max_per_species: a species contributes no window after the one that reaches this many.
         seed: of the order in which windows are drawn.
     """
     order = key(seed, "vocabulary sample")

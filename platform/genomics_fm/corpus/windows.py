@@ -4,6 +4,8 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from genomics_fm.errors import InputError
+
 
 @dataclass(frozen=True)
 class Recipe:
@@ -22,6 +24,13 @@ class Recipe:
     split_n_run_bp: int = 50
     min_piece_bp: int = 70
     rows_per_block: int = 512
+
+    def __post_init__(self) -> None:
+        if not 0 <= 2 * self.overlap_bp <= self.window_bp:
+            raise InputError(f"overlap_bp {self.overlap_bp}: give 0 to half of window_bp {self.window_bp}")
+        for name in ("window_bp", "split_n_run_bp", "min_piece_bp", "rows_per_block"):
+            if getattr(self, name) < 1:
+                raise InputError(f"{name} {getattr(self, name)}: give at least 1")
 
 
 def pieces(sequence: str, recipe: Recipe) -> Iterator[tuple[int, int]]:

@@ -5,7 +5,7 @@ from math import floor
 
 import numpy as np
 
-from genomics_fm.randomness import key, uniform
+from genomics_fm.randomness import bits, key, uniform
 from genomics_fm.vocabulary.special import MASK_ID, UNK_ID
 
 IGNORE_INDEX = -100
@@ -40,8 +40,9 @@ def span_selection(tokens: int, k: int, config: MaskingConfig, draw_key: int) ->
     if runs == 0:
         return np.empty((0, 2), dtype=np.int64)
     free = tokens - runs * span - (runs - 1)
-    places = np.sort((uniform(key(draw_key, "places"), runs) * (free + 1)).astype(np.int64))
-    start_R = places + np.arange(runs) * (span + 1)
+    # Runs and free tokens in a line: which of them are runs, drawn without replacement, is every way equally often.
+    places_R = np.sort(np.argsort(bits(key(draw_key, "places"), free + runs))[:runs])
+    start_R = places_R + np.arange(runs) * span
     return np.stack([start_R, start_R + span], axis=1)
 
 

@@ -19,7 +19,7 @@ from genomics_fm.pretraining.masking import (
     single_selection,
     span_selection,
 )
-from genomics_fm.pretraining.segments import MAX_N_SHARE, PUBLISHED_MAX_BP, Segment, cut, text
+from genomics_fm.pretraining.segments import MAX_N_SHARE, MIN_SEGMENT_BP, PUBLISHED_MAX_BP, Segment, cut, text
 from genomics_fm.randomness import key, permuted
 from genomics_fm.vocabulary.ensemble import DOCUMENT_EXTRA_TOKENS, Ensemble
 from genomics_fm.vocabulary.kmer import KmerVocabulary
@@ -103,11 +103,23 @@ class Stream:
             )
         self.corpus, self.vocabulary, self.config, self.number = corpus, vocabulary, config, number
         self.cycle = config.cycle or vocabulary.names
+        for name in self.cycle:
+            self._check(name)
         self.rows_made = 0
         self._lanes = {name: _Lane() for name in sorted(set(self.cycle))}
         self._open_windows = min(MAX_OPEN_WINDOWS, max(1, len(corpus) // config.streams))
         self._cuts: dict[tuple[str, int, int], tuple[list[tuple[int, int]], int]] = {}
         self._documents: dict[Segment, np.ndarray] = {}
+
+    def _check(self, name: str) -> None:
+        """Refuse what would fail, or leak, at the first row."""
+        member, config = self.vocabulary.member(name), self.config
+        if config.max_segment_bp.get(name, 0) < MIN_SEGMENT_BP:
+            raise InputError(f"max_segment_bp of {name!r}: {config.max_segment_bp.get(name)}; give {MIN_SEGMENT_BP} up")
+        if isinstance(member, KmerVocabulary) and config.masking.kmer_span < member.k:
+            raise InputError(
+                f"kmer_span {config.masking.kmer_span}: hides no base of {member.k}-mers; give at least {member.k}"
+            )
 
     def row(self) -> Row:
         """The next row; streams start at different places of the vocabulary cycle."""
@@ -151,7 +163,8 @@ class Stream:
 
     def _next_segment(self, name: str, lane: _Lane) -> Segment:
         """The next segment of the open windows in turn, opening new ones as they run out."""
-        while True:
+        last_epoch = lane.epoch + 2  # by then the stream has been through a whole epoch's windows
+        while lane.epoch <= last_epoch:
             while len(lane.open) < self._open_windows:
                 self._open_next(name, lane)
             lane.turn %= len(lane.open)
@@ -170,6 +183,10 @@ class Stream:
             if sequence.count("N", start, end) <= MAX_N_SHARE * (end - start):
                 return segment
             lane.dropped_segments += 1
+        raise InputError(
+            f"{self.corpus.folder}: no segment with at most {MAX_N_SHARE:.0%} N in a whole epoch of stream "
+            f"{self.number}; leave out the sources that are mostly N"
+        )
 
     def _open_next(self, name: str, lane: _Lane, at: int | None = None) -> None:
         """Open the stream's next window of the vocabulary's permutation of the corpus."""

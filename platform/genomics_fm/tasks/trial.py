@@ -11,6 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from genomics_fm.errors import InputError
 from genomics_fm.genome.alphabet import reverse_complement
 from genomics_fm.model.encoder import EncoderConfig
 from genomics_fm.model.heads import Pooling, SequenceClassifier, new_classifier
@@ -118,7 +119,9 @@ def train(
 
 def new_head(config: TrialConfig, encoder_folder: Path, vocabulary: Ensemble) -> SequenceClassifier:
     """The classifier an arm starts with: pretrained encoder or not, and a fresh head either way."""
-    encoder, tensors, _ = load_encoder(encoder_folder)
+    encoder, tensors, about = load_encoder(encoder_folder)
+    if about.get("vocabulary_sha256", vocabulary.sha256) != vocabulary.sha256:
+        raise InputError(f"{encoder_folder}: pretrained with another vocabulary; give the one in its folder")
     shape = EncoderConfig(**{**asdict(encoder), "vocabulary_size": vocabulary.size})
     classifier = new_classifier(shape, CLASSES, config.seed, config.pooling)
     if config.start == "pretrained":
@@ -149,6 +152,8 @@ def run(
     set_deterministic(config.threads)
     started = time.perf_counter()
     subset = nested_subset(train_rows.labels, config.fraction, config.seed, config.cap)
+    if len(subset) == 0:
+        raise InputError(f"fraction {config.fraction}: leaves a class without any row; take more labels")
     classifier = new_head(config, encoder_folder, vocabulary)
     train(config, classifier, vocabulary, train_rows.take(subset), on_update)
 

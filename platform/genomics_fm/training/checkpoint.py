@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.distributed.tensor import DTensor
 from torch.distributed.tensor._utils import compute_local_shape_and_global_offset
 
-from genomics_fm.artefacts import read_json, sha256_file, write_json
+from genomics_fm.artefacts import read_sealed_json, sha256_file, write_json, write_sealed_json
 from genomics_fm.errors import CorruptArtefact, GenomicsFmError
 from genomics_fm.model.weights import write_tensors
 from genomics_fm.training.workers import Workers
@@ -35,10 +35,11 @@ def _slice_of(tensor: Tensor) -> tuple[Tensor, int]:
 
 
 def _named_tensors(model: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
-    """Parameters and AdamW's moments, by name; moments are created if no step has been made."""
+    """Parameters and AdamW's moments, by name; its state is created if no step has been made."""
     tensors = {}
     for name, parameter in model.named_parameters():
         state = optimizer.state[parameter]
+        state.setdefault("step", torch.tensor(0.0))
         for moment in MOMENTS:
             if moment not in state:
                 state[moment] = torch.zeros_like(parameter)
@@ -84,7 +85,7 @@ def save(
             for r in range(workers.world)
             for kind in ("safetensors", "json")
         ]
-        write_json(
+        write_sealed_json(
             place / MANIFEST,
             {
                 "format_version": FORMAT_VERSION,
@@ -113,7 +114,7 @@ def verify(place: Path) -> dict[str, Any]:
         CorruptArtefact: a file is missing or changed, or a newer format.
         InputError: no manifest.
     """
-    manifest = read_json(place / MANIFEST, FORMAT_VERSION, "the save did not finish")
+    manifest = read_sealed_json(place / MANIFEST, FORMAT_VERSION, "the save did not finish")
     for name, expected in manifest["files"].items():
         path = place / name
         if not path.is_file() or sha256_file(path) != expected:

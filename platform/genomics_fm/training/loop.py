@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from genomics_fm.artefacts import sha256_json
+from genomics_fm.artefacts import sha256_json, write_bytes
 from genomics_fm.corpus.manifest import Corpus
 from genomics_fm.errors import InputError, writing
 from genomics_fm.model.encoder import EncoderConfig
@@ -65,9 +65,9 @@ def _write_metrics(path: Path, line: dict[str, Any]) -> None:
 
 def _drop_metrics_from(path: Path, step: int) -> None:
     """Forget metrics of steps that will be made again."""
+    kept = [line for line in read_metrics(path.parent) if line["step"] <= step]
     if path.is_file():
-        kept = [line for line in path.read_text().splitlines() if json.loads(line)["step"] <= step]
-        path.write_text("".join(line + "\n" for line in kept))
+        write_bytes(path, "".join(json.dumps(line) + "\n" for line in kept).encode())
 
 
 def read_metrics(folder: Path) -> list[dict[str, Any]]:

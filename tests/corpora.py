@@ -1,0 +1,75 @@
+"""Made-up genomes, corpora and vocabularies, small enough to build in every test."""
+
+import dataclasses
+from collections.abc import Mapping
+from itertools import product
+from pathlib import Path
+
+import numpy as np
+
+from genomics_fm.corpus.build import Source, build_source, commit
+from genomics_fm.corpus.manifest import Corpus
+from genomics_fm.corpus.windows import Recipe
+from genomics_fm.pretraining.stream import StreamConfig
+from genomics_fm.vocabulary.bpe import BpeVocabulary
+from genomics_fm.vocabulary.ensemble import Ensemble
+from genomics_fm.vocabulary.kmer import KmerVocabulary
+
+RECIPE = Recipe(window_bp=1_024, overlap_bp=100, rows_per_block=8)
+STREAMS = StreamConfig(streams=4, row_tokens=256, pending=12, max_segment_bp={"bpe": 240, "kmer": 127})
+
+
+def dna(length: int, seed: int, letters: str = "ACGT") -> str:
+    """Independent letters, each as likely as it is frequent in `letters`."""
+    codes = np.frombuffer(letters.encode(), dtype=np.uint8)
+    return codes[np.random.default_rng(seed).integers(0, len(codes), length)].tobytes().decode()
+
+
+def write_fasta(path: Path, contigs: Mapping[str, str]) -> Path:
+    path.write_text("".join(f">{name}\n{sequence}\n" for name, sequence in contigs.items()))
+    return path
+
+
+def build(folder: Path, sources: list[Source], recipe: Recipe = RECIPE) -> Corpus:
+    """What the job does, in this process."""
+    commit(folder, sources, recipe, [build_source(i, source, recipe, folder) for i, source in enumerate(sources)])
+    return Corpus(folder)
+
+
+def corpus_of(folder: Path, contigs: Mapping[str, str], recipe: Recipe = RECIPE) -> Corpus:
+    """A corpus of one made-up genome that stands beside `folder`."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    fasta = write_fasta(folder.with_suffix(".fa"), contigs)
+    return build(folder, [Source(str(fasta), "Fictus exemplaris", "one")], recipe)
+
+
+def small_corpus(folder: Path, windows: int = 21) -> Corpus:
+    """Two contigs cut into `windows` windows of at most 1,024 nt, in blocks of 8."""
+    step = RECIPE.window_bp - RECIPE.overlap_bp
+    first = windows // 2
+    lengths = {"one": step * first + 100, "two": step * (windows - first) - 200}
+    return corpus_of(folder, {name: dna(length, seed) for seed, (name, length) in enumerate(lengths.items())})
+
+
+def fixed_vocabulary() -> Ensemble:
+    """BPE of all words of two letters and some of four, and 3-mers: nothing is trained, so ids never move."""
+    pairs = ["".join(letters) for letters in product("ACGT", repeat=2)]
+    longer = [(left, right) for left, right in product(pairs, repeat=2)][::5]
+    merges = [(pair[0], pair[1]) for pair in pairs] + longer
+    pieces = [*"ACGT", *(left + right for left, right in merges)]
+    return Ensemble({"bpe": BpeVocabulary(pieces, merges), "kmer": KmerVocabulary(3)})
+
+
+def streams(**changes: object) -> StreamConfig:
+    """`STREAMS` with other values."""
+    return dataclasses.replace(STREAMS, **changes)  # type: ignore[arg-type]
+
+
+def kolmogorov_smirnov(values: np.ndarray, low: float, high: float) -> float:
+    """Largest distance between the values' distribution and the uniform one on [low, high), times sqrt(n).
+
+    Above 1.95 with probability 0.001 when they are uniform.
+    """
+    place = (np.sort(values) - low) / (high - low)
+    steps = np.arange(len(values) + 1) / len(values)
+    return float(max(np.max(steps[1:] - place), np.max(place - steps[:-1])) * np.sqrt(len(values)))

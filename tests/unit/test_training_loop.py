@@ -1,0 +1,166 @@
+import dataclasses
+import json
+from pathlib import Path
+
+import pytest
+import torch
+
+from genomics_fm.artefacts import sha256_file
+from genomics_fm.corpus.manifest import Corpus
+from genomics_fm.errors import InputError
+from genomics_fm.model.weights import load_encoder
+from genomics_fm.pretraining.masking import MaskingConfig
+from genomics_fm.training.loop import pretrain, read_metrics
+from genomics_fm.vocabulary.ensemble import Ensemble
+from tests.corpora import corpus_of, dna, fixed_vocabulary, streams
+from tests.runs import RUN, advance, row_hashes, run_of
+
+torch.set_num_threads(1)
+GOLDEN = Path(__file__).parents[1] / "golden" / "pretraining_losses.json"
+
+
+def weights_sha256(folder: Path) -> str:
+    return sha256_file(folder / "model.safetensors")
+
+
+def test_twenty_losses_are_golden(corpus: Corpus, tmp_path: Path) -> None:
+    """A change that should alter numbers says old and new in LOG.md; any other leaves these."""
+    run = run_of(tmp_path, corpus, steps=20, checkpoint_steps=100)
+    found = [run.advance()["loss"] for _ in range(20)]
+    expected = json.loads(GOLDEN.read_text())
+    assert len(expected) == 20
+    for ours, golden in zip(found, expected, strict=True):
+        assert ours == pytest.approx(golden, rel=1e-4)
+    assert found[-1]["kmer"] < found[0]["kmer"] - 0.05  # it learns
+
+
+def test_a_stopped_run_ends_with_the_very_same_losses_and_weights(corpus: Corpus, tmp_path: Path) -> None:
+    whole = run_of(tmp_path / "whole", corpus)
+    losses = advance(whole, RUN.steps)
+    whole.finish()
+    stopped = tmp_path / "stopped"
+    assert advance(run_of(stopped, corpus), 3) == losses[:3]
+    again = run_of(stopped, corpus)
+    assert again.step == 2
+    assert advance(again, 5) == losses[2:5]
+    last = run_of(stopped, corpus)
+    assert last.step == 4
+    assert advance(last, RUN.steps) == losses[4:]
+    last.finish()
+    assert weights_sha256(stopped) == weights_sha256(tmp_path / "whole")
+    logged = [{k: v for k, v in line.items() if k not in ("seconds", "unixtime")} for line in read_metrics(stopped)]
+    assert logged == [
+        {k: v for k, v in line.items() if k not in ("seconds", "unixtime")} for line in read_metrics(tmp_path / "whole")
+    ]
+    assert [line["step"] for line in logged] == list(range(1, RUN.steps + 1))
+
+
+def test_rows_after_resuming_are_those_that_would_have_followed(corpus: Corpus, tmp_path: Path) -> None:
+    whole = run_of(tmp_path / "whole", corpus)
+    advance(whole, 4)
+    advance(run_of(tmp_path / "stopped", corpus), 4)
+    again = run_of(tmp_path / "stopped", corpus)
+    assert [row_hashes(again, step) for step in range(4, 9)] == [row_hashes(whole, step) for step in range(4, 9)]
+
+
+def test_a_damaged_newest_checkpoint_costs_steps_and_not_the_result(corpus: Corpus, tmp_path: Path) -> None:
+    whole = run_of(tmp_path / "whole", corpus)
+    losses = advance(whole, 6)
+    stopped = tmp_path / "stopped"
+    advance(run_of(stopped, corpus), 5)
+    weights = stopped / "checkpoints" / "step-00000004" / "rank-00000-of-00001.safetensors"
+    data = bytearray(weights.read_bytes())
+    data[-7] ^= 1
+    weights.write_bytes(data)
+    again = run_of(stopped, corpus)
+    assert again.step == 2
+    assert len(again.skipped) == 1 and "step-00000004" in again.skipped[0]
+    assert advance(again, 6) == losses[2:]
+    assert run_of(stopped, corpus).skipped == []  # checkpoint 4 has been written anew
+
+
+def test_a_line_of_metrics_cut_short_by_a_kill_does_not_stop_the_next_run(corpus: Corpus, tmp_path: Path) -> None:
+    advance(run_of(tmp_path, corpus), 3)
+    metrics = tmp_path / "metrics.jsonl"
+    metrics.write_text(metrics.read_text() + '{"step": 4, "los')
+    assert [line["step"] for line in read_metrics(tmp_path)] == [1, 2, 3]
+    again = run_of(tmp_path, corpus)
+    assert again.step == 2
+    assert [line["step"] for line in read_metrics(tmp_path)] == [1, 2]
+    advance(again, 4)
+    assert [line["step"] for line in read_metrics(tmp_path)] == [1, 2, 3, 4]
+
+
+def test_metrics_of_a_run_without_a_checkpoint_are_forgotten(corpus: Corpus, tmp_path: Path) -> None:
+    advance(run_of(tmp_path, corpus), 1)
+    assert run_of(tmp_path, corpus).step == 0
+    assert read_metrics(tmp_path) == []
+    assert read_metrics(tmp_path / "absent") == []
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"steps": 9},
+        {"stream": streams(seed=1)},
+        {"stream": streams(masking=MaskingConfig(0.2))},
+        {"vocabulary_weights": {"bpe": 2.0}},
+    ],
+)
+def test_a_checkpoint_of_another_config_is_refused(corpus: Corpus, tmp_path: Path, changes: dict[str, object]) -> None:
+    advance(run_of(tmp_path, corpus), 2)
+    with pytest.raises(InputError, match=r"step-00000002: written with another config, corpus or vocabulary; .*--name"):
+        run_of(tmp_path, corpus, **changes)
+
+
+def test_a_checkpoint_of_another_corpus_is_refused(corpus: Corpus, tmp_path: Path) -> None:
+    advance(run_of(tmp_path / "run", corpus), 2)
+    other = corpus_of(tmp_path / "corpus", {"c": dna(10_000, 9)})
+    with pytest.raises(InputError, match="another config, corpus or vocabulary"):
+        run_of(tmp_path / "run", other)
+
+
+def test_old_checkpoints_go(corpus: Corpus, tmp_path: Path) -> None:
+    run = run_of(tmp_path, corpus, keep_checkpoints=2)
+    advance(run, RUN.steps)
+    assert sorted(p.name for p in (tmp_path / "checkpoints").iterdir()) == ["step-00000004", "step-00000006"]
+
+
+def test_weights_of_vocabularies_decide_what_is_learnt(corpus: Corpus, tmp_path: Path) -> None:
+    equal = run_of(tmp_path / "equal", corpus, vocabulary_weights={"bpe": 1.0, "kmer": 1.0})
+    plain = run_of(tmp_path / "plain", corpus)
+    other = run_of(tmp_path / "other", corpus, vocabulary_weights={"bpe": 0.0})
+    losses = [advance(run, 4) for run in (equal, plain, other)]
+    assert losses[0] == losses[1] != losses[2]
+    assert losses[2][0] == losses[0][0]  # before the first update
+
+
+def test_rows_at_once_change_losses_by_rounding_only(corpus: Corpus, tmp_path: Path) -> None:
+    losses = []
+    for rows in (1, 4):
+        run = run_of(tmp_path / str(rows), corpus, rows_per_microbatch=rows)
+        losses.append([run.advance()["loss"] for _ in range(4)])
+    for one, other in zip(*losses, strict=True):
+        assert one == pytest.approx(other, rel=1e-5)
+
+
+def test_pretraining_ends_with_an_encoder_its_vocabulary_and_where_it_comes_from(
+    corpus: Corpus, vocabulary: Ensemble, tmp_path: Path
+) -> None:
+    fixed_vocabulary().save(tmp_path / "vocabulary.json")
+    starts, steps = [], []
+    config = dataclasses.replace(RUN, steps=3)
+    for _ in range(2):  # the second run makes the step after the last checkpoint again
+        pretrain(
+            config, corpus.folder, tmp_path / "vocabulary.json", tmp_path / "run",
+            lambda line: steps.append(line["step"]), lambda step, skipped: starts.append((step, skipped)),
+        )  # fmt: skip
+        hashes = weights_sha256(tmp_path / "run")
+    assert starts == [(0, []), (2, [])] and steps == [1, 2, 3, 3]
+    assert weights_sha256(tmp_path / "run") == hashes
+    encoder, tensors, about = load_encoder(tmp_path / "run")
+    assert encoder.vocabulary_size == vocabulary.size and (encoder.width, encoder.layers) == (32, 2)
+    assert about["corpus_sha256"] == corpus.sha256 and about["vocabulary_sha256"] == vocabulary.sha256
+    assert about["steps"] == 3
+    assert Ensemble.load(tmp_path / "run" / "vocabulary.json").sha256 == vocabulary.sha256
+    assert all(torch.isfinite(tensor).all() for tensor in tensors.values())
