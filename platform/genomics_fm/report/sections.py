@@ -212,7 +212,7 @@ def serving(result: dict[str, Any]) -> Html | None:
             "p",
             f"{count(found.get('sequences'))} held-out sequences went through the endpoint and through ",
             tag("code", "genomics-fm predict"),
-            f" in a separate process without Ray. The largest difference of a probability is {gap:.1e}: ",
+            f" in a separate process without Ray. The largest difference of a probability is {f'{gap:.1e}' if gap else '0'}: ",
             tag("span", f"{words} the tolerance of 1e-5", class_=None if inside else "bad"),
             ".",
         )
