@@ -207,12 +207,13 @@ def serving(result: dict[str, Any]) -> Html | None:
         compared = tag("p", "The endpoint and the command line were not compared.")
     else:
         inside = gap <= SERVING_TOLERANCE
+        gap_words = f"{gap:.1e}" if gap else "0"
         words = "within" if inside else "NOT within"
         compared = tag(
             "p",
             f"{count(found.get('sequences'))} held-out sequences went through the endpoint and through ",
             tag("code", "genomics-fm predict"),
-            f" in a separate process without Ray. The largest difference of a probability is {f'{gap:.1e}' if gap else '0'}: ",
+            f" in a separate process without Ray. The largest difference of a probability is {gap_words}: ",
             tag("span", f"{words} the tolerance of 1e-5", class_=None if inside else "bad"),
             ".",
         )
