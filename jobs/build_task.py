@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from genomics_fm.artefacts import read_json, write_json
+from genomics_fm.artefacts import read_sealed_json, write_sealed_json
 from genomics_fm.genome.reader import read_genome
 from genomics_fm.tasks import coding, rows
 from genomics_fm.tasks.rows import Rows
@@ -50,7 +50,7 @@ def load(folder: Path) -> Task:
         InputError: no task there.
         CorruptArtefact: a split disagrees with its hash.
     """
-    about = read_json(folder / TASK_FILE, FORMAT_VERSION, "build it with `python -m jobs.build_task`")
+    about = read_sealed_json(folder / TASK_FILE, FORMAT_VERSION, "build it with `python -m jobs.build_task`")
     return Task(folder, about, *(rows.read(folder / f"{split}.parquet") for split in SPLITS))
 
 
@@ -83,7 +83,7 @@ def run(config: BuildTaskConfig, folder: Path | None = None) -> dict[str, Any]:
         "counts": built.counts,
         "max_rows": config.max_rows,
     }
-    write_json(folder / TASK_FILE, about)
+    write_sealed_json(folder / TASK_FILE, about)
     task = load(folder)
     sizes = {split: len(getattr(task, split)) for split in SPLITS}
     say(f"[task] rows: {', '.join(f'{split} {count:,}' for split, count in sizes.items())}")

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from genomics_fm.artefacts import read_json, sha256_file, sha256_json, write_json
+from genomics_fm.artefacts import read_sealed_json, sha256_file, sha256_json, write_sealed_json
 from genomics_fm.errors import InputError
 from genomics_fm.inference.card import HeadCard, read_card
 from genomics_fm.inference.head import save_head, write_card
@@ -54,7 +54,7 @@ def finetune(
     task = load(Path(config.task))
     arm = identity(config, task)
     if (folder / ARM_FILE).is_file():
-        done = read_json(folder / ARM_FILE, FORMAT_VERSION, "")
+        done = read_sealed_json(folder / ARM_FILE, FORMAT_VERSION, "")
         if done["identity"] == arm:
             return done
     vocabulary = Ensemble.load(Path(config.encoder) / VOCABULARY)
@@ -84,7 +84,7 @@ def finetune(
     card = _card(config, task, done_trial.classifier.bert.config, summary, hashes)
     save_head(folder, done_trial.classifier, card, vocabulary, _columns(task.validation, result.validation_probability))
     write_predictions(folder / "test.parquet", task.test, result)
-    write_json(folder / ARM_FILE, summary)
+    write_sealed_json(folder / ARM_FILE, summary)
     return summary
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from genomics_fm.artefacts import read_json, sha256_json, write_json
+from genomics_fm.artefacts import read_sealed_json, sha256_json, write_sealed_json
 from jobs.progress import Clock, say
 
 FORMAT_VERSION = 1
@@ -57,7 +57,9 @@ def stage(root: Path, name: str, inputs: Any, work: Callable[[Path], dict[str, A
         clock = Clock()
         result = work(folder)
         seconds = round(clock.seconds, 3)
-        write_json(record, {"format_version": FORMAT_VERSION, "inputs": inputs, "result": result, "seconds": seconds})
+        write_sealed_json(
+            record, {"format_version": FORMAT_VERSION, "inputs": inputs, "result": result, "seconds": seconds}
+        )
         say(f"[{name}] done in {seconds:.1f} s")
-    done = read_json(record, FORMAT_VERSION, "")
+    done = read_sealed_json(record, FORMAT_VERSION, "")
     return Stage(name, folder, digest, done["result"], done["seconds"], skipped)

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from genomics_fm.artefacts import write_json
+from genomics_fm.artefacts import write_sealed_json
 from genomics_fm.errors import InputError
 from genomics_fm.inference.head import load_head
 from genomics_fm.model.encoder import EncoderConfig
@@ -42,7 +42,7 @@ def task(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for number, (split, count) in enumerate(zip(SPLITS, (80, 40, 60), strict=True)):
         rows.write(folder / f"{split}.parquet", made_up(count, number))
     about = {"format_version": FORMAT_VERSION, "task": "gc", "labels": ["at", "gc"], "stranded": False}
-    write_json(folder / TASK_FILE, {**about, "input_length_bp": 60, "counts": {}, "max_rows": None})
+    write_sealed_json(folder / TASK_FILE, {**about, "input_length_bp": 60, "counts": {}, "max_rows": None})
     return folder
 
 

@@ -1,3 +1,4 @@
+import dataclasses
 import errno
 import gzip
 import json
@@ -137,7 +138,7 @@ def test_counts_stand_by_species_too(tmp_path: Path) -> None:
 
 def test_rows_come_in_reading_order_before_the_file_is_read_to_its_end(tmp_path: Path) -> None:
     counts: Counter[str] = Counter()
-    first = next(rows_of(source(tmp_path, "a", CONTIGS), RECIPE, counts))
+    first = next(rows_of(source(tmp_path, "a", CONTIGS), RECIPE, counts, set()))
     assert (first.contig, first.start) == ("long", 0)
     assert counts["contigs"] == 1
 
@@ -175,3 +176,11 @@ def test_the_manifest_says_how_it_was_cut(tmp_path: Path) -> None:
     corpus_of(tmp_path / "corpus", CONTIGS, Recipe(window_bp=300, overlap_bp=20))
     recipe = json.loads((tmp_path / "corpus" / MANIFEST).read_text())["recipe"]
     assert (recipe["window_bp"], recipe["overlap_bp"], recipe["split_n_run_bp"]) == (300, 20, 50)
+
+
+def test_a_contig_to_hold_out_that_nobody_has_is_refused(tmp_path: Path) -> None:
+    excluding = dataclasses.replace(source(tmp_path, "a", CONTIGS), exclude_contigs=("chrIV",))
+    reports = [build_source(0, excluding, RECIPE, tmp_path / "corpus")]
+    with pytest.raises(InputError, match="chrIV"):
+        commit(tmp_path / "corpus", [excluding], RECIPE, reports)
+    assert not (tmp_path / "corpus" / "manifest.json").exists()

@@ -3,7 +3,7 @@ import json
 import numpy as np
 import pytest
 
-from genomics_fm.artefacts import sha256_file
+from genomics_fm.artefacts import sha256_file, write_sealed_json
 from genomics_fm.errors import CorruptArtefact, InputError
 from genomics_fm.genome.alphabet import reverse_complement
 from genomics_fm.inference.head import FILES, MANIFEST, load_head, read_validation
@@ -30,7 +30,7 @@ def copy_of(folder, target):
 
 def rewrite_manifest(folder):
     files = {name: sha256_file(folder / name) for name in FILES}
-    (folder / MANIFEST).write_text(json.dumps({"format_version": 1, "files": files}))
+    write_sealed_json(folder / MANIFEST, {"format_version": 1, "files": files})
 
 
 def test_a_saved_head_loads_with_its_card_and_validation(folder, head):

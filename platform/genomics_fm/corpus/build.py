@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from genomics_fm.artefacts import sha256_json, write_bytes, write_json, write_sealed_json
-from genomics_fm.corpus.blocks import Window, chunks, encode_block
+from genomics_fm.corpus.blocks import ROWS_PER_BATCH, Window, chunks, encode_block
 from genomics_fm.corpus.manifest import FORMAT_VERSION, MANIFEST, PROVENANCE
 from genomics_fm.corpus.windows import Recipe, pieces, windows
 from genomics_fm.errors import InputError
@@ -46,12 +46,13 @@ def _dropped(contig: Contig, source: Source) -> str:
     return ""
 
 
-def rows_of(source: Source, recipe: Recipe, counts: Counter[str]) -> Iterator[Window]:
+def rows_of(source: Source, recipe: Recipe, counts: Counter[str], found: set[str]) -> Iterator[Window]:
     """Windows of a source in reading order.
 
     Args:
         source: what to read.
         recipe: how to cut.
+        found: receives those of `source.exclude_contigs` that name a contig.
         counts: receives contigs, nucleotides read, kept and in overlaps, and nucleotides dropped by reason.
     """
     for contig in read_genome(source.location):
@@ -60,6 +61,7 @@ def rows_of(source: Source, recipe: Recipe, counts: Counter[str]) -> Iterator[Wi
         if reason := _dropped(contig, source):
             counts[f"dropped_nt: {reason}"] += len(contig.sequence)
             counts[f"dropped_contigs: {reason}"] += 1
+            found |= {contig.name, contig.chromosome} & set(source.exclude_contigs)
             continue
         kept_nt = short_nt = 0
         for piece_start, piece_end in pieces(contig.sequence, recipe):
@@ -89,23 +91,28 @@ def build_source(number: int, source: Source, recipe: Recipe, folder: Path) -> d
         Entries of its blocks and its counts, as JSON.
     """
     counts: Counter[str] = Counter()
+    found: set[str] = set()
     blocks = []
-    for part, rows in enumerate(chunks(rows_of(source, recipe, counts), recipe.rows_per_block)):
+    for part, rows in enumerate(chunks(rows_of(source, recipe, counts, found), recipe.rows_per_block)):
         data, entry = encode_block(rows)
         name = f"block-{number:05d}-{part:05d}.arrow"
         write_bytes(folder / name, data)
         blocks.append({"file": name, "source": number, **entry})
-    return {"source": number, "blocks": blocks, "counts": dict(sorted(counts.items()))}
+    return {"source": number, "blocks": blocks, "counts": dict(sorted(counts.items())), "excluded": sorted(found)}
 
 
 def commit(folder: Path, sources: list[Source], recipe: Recipe, reports: list[dict[str, Any]]) -> dict[str, Any]:
     """Write `provenance.json`, then the manifest, which makes the folder a corpus.
 
     Raises:
-        InputError: no window at all came out of the sources.
+        InputError: no window at all came out of the sources, or a contig to be held out is in none of them.
     """
     reports = sorted(reports, key=lambda report: report["source"])
     blocks = [block for report in reports for block in report["blocks"]]
+    absent = {name for source in sources for name in source.exclude_contigs}
+    absent -= {name for report in reports for name in report["excluded"]}
+    if absent:
+        raise InputError(f"exclude_contigs {', '.join(sorted(absent))}: no contig of that name; nothing was held out")
     if not blocks:
         raise InputError(f"{folder}: no window left of {len(sources)} sources; see the rules in docs/quickstart.md")
     total: Counter[str] = Counter()
@@ -119,6 +126,7 @@ def commit(folder: Path, sources: list[Source], recipe: Recipe, reports: list[di
         "assemblies": sorted({(s.species, s.assembly, s.clade) for s in sources}),
         "counts": dict(sorted(total.items())),
         "counts_by_species": {name: dict(sorted(counts.items())) for name, counts in sorted(species.items())},
+        "rows_per_batch": ROWS_PER_BATCH,
         "blocks": blocks,
         "corpus_sha256": sha256_json([block["content_sha256"] for block in blocks]),
     }

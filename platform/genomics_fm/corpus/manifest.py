@@ -9,7 +9,7 @@ from typing import Any
 import pyarrow as pa
 
 from genomics_fm.artefacts import read_sealed_json, sha256_file
-from genomics_fm.corpus.blocks import ROWS_PER_BATCH, SCHEMA, Window
+from genomics_fm.corpus.blocks import SCHEMA, Window
 from genomics_fm.errors import CorruptArtefact
 
 FORMAT_VERSION = 1
@@ -42,6 +42,7 @@ class Corpus:
         )
         self.blocks: list[dict[str, Any]] = self.manifest["blocks"]
         self.sha256: str = self.manifest["corpus_sha256"]
+        self._rows_per_batch: int = self.manifest["rows_per_batch"]
         self._first_row = list(itertools.accumulate((block["rows"] for block in self.blocks), initial=0))
         self._readers: dict[int, pa.ipc.RecordBatchFileReader] = {}
         self._batches: OrderedDict[tuple[int, int], pa.RecordBatch] = OrderedDict()
@@ -61,14 +62,14 @@ class Corpus:
     def window(self, row: int) -> Window:
         """The window at a row number, 0 ≤ row < len(self)."""
         number = bisect.bisect_right(self._first_row, row) - 1
-        batch_number, offset = divmod(row - self._first_row[number], ROWS_PER_BATCH)
+        batch_number, offset = divmod(row - self._first_row[number], self._rows_per_batch)
         batch = self._batch(number, batch_number)
         return Window(**{name: batch.column(name)[offset].as_py() for name in SCHEMA.names})
 
     def sequence(self, row: int) -> str:
         """Only the nucleotides of `window(row)`."""
         number = bisect.bisect_right(self._first_row, row) - 1
-        batch_number, offset = divmod(row - self._first_row[number], ROWS_PER_BATCH)
+        batch_number, offset = divmod(row - self._first_row[number], self._rows_per_batch)
         return self._batch(number, batch_number).column(0)[offset].as_py()
 
     def _check_size(self, block: dict[str, Any]) -> None:

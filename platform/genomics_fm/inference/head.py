@@ -17,7 +17,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from genomics_fm.artefacts import read_json, sha256_file, write_bytes, write_json
+from genomics_fm.artefacts import read_sealed_json, sha256_file, write_bytes, write_json, write_sealed_json
 from genomics_fm.errors import CorruptArtefact, InputError
 from genomics_fm.inference.card import FORMAT_VERSION, HeadCard, model_card, read_card
 from genomics_fm.inference.sequences import Prepared, prepare
@@ -84,7 +84,7 @@ def write_card(folder: Path, card: HeadCard) -> str:
     write_json(folder / "config.json", card.to_json())
     write_bytes(folder / "README.md", model_card(card).encode())
     files = {name: sha256_file(folder / name) for name in FILES}
-    write_json(folder / MANIFEST, {"format_version": FORMAT_VERSION, "files": files})
+    write_sealed_json(folder / MANIFEST, {"format_version": FORMAT_VERSION, "files": files})
     return sha256_file(folder / MANIFEST)
 
 
@@ -108,7 +108,7 @@ def verify(folder: Path) -> str:
     cure = "give a folder that `python -m jobs.finetune` or `jobs.quickstart` wrote"
     if not folder.is_dir():
         raise InputError(f"{folder}: no such folder; {cure}")
-    manifest = read_json(folder / MANIFEST, FORMAT_VERSION, f"this is no complete head folder; {cure}")
+    manifest = read_sealed_json(folder / MANIFEST, FORMAT_VERSION, f"this is no complete head folder; {cure}")
     files = manifest.get("files")
     if not isinstance(files, dict) or set(files) != set(FILES):
         raise CorruptArtefact(f"{folder / MANIFEST}: does not list a head's files; restore the folder")

@@ -10,7 +10,7 @@ import torch
 from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
-from genomics_fm.artefacts import read_json, sha256_file, write_bytes, write_json
+from genomics_fm.artefacts import read_sealed_json, sha256_file, write_bytes, write_sealed_json
 from genomics_fm.errors import CorruptArtefact, InputError
 from genomics_fm.model.encoder import EncoderConfig
 from genomics_fm.model.heads import MaskedLanguageModel, SequenceClassifier
@@ -102,7 +102,7 @@ def save_encoder(folder: Path, model: MaskedLanguageModel, about: dict[str, Any]
     """
     tensors = {name: value for name, value in model.state_dict().items() if name != TIED}
     write_tensors(folder / "model.safetensors", tensors)
-    write_json(
+    write_sealed_json(
         folder / "config.json",
         {
             "format_version": FORMAT_VERSION,
@@ -120,7 +120,7 @@ def load_encoder(folder: Path) -> tuple[EncoderConfig, dict[str, Tensor], dict[s
         InputError: no encoder there.
         CorruptArtefact: the weights disagree with their hash, or a newer format.
     """
-    value = read_json(folder / "config.json", FORMAT_VERSION, "pretrain one with `python -m jobs.pretrain`")
+    value = read_sealed_json(folder / "config.json", FORMAT_VERSION, "pretrain one with `python -m jobs.pretrain`")
     weights = folder / "model.safetensors"
     if not weights.is_file() or sha256_file(weights) != value["weights_sha256"]:
         raise CorruptArtefact(f"{weights}: does not match its sha256 in config.json; restore it or pretrain again")

@@ -21,7 +21,7 @@ from genomics_fm.pretraining.masking import (
 )
 from genomics_fm.pretraining.segments import MAX_N_SHARE, MIN_SEGMENT_BP, PUBLISHED_MAX_BP, Segment, cut, text
 from genomics_fm.randomness import key, permuted
-from genomics_fm.vocabulary.ensemble import DOCUMENT_EXTRA_TOKENS, Ensemble
+from genomics_fm.vocabulary.ensemble import Ensemble
 from genomics_fm.vocabulary.kmer import KmerVocabulary
 
 MAX_OPEN_WINDOWS = 16
@@ -244,8 +244,3 @@ class Stream:
             labels.append(np.pad(labels_T, (2, 1), constant_values=IGNORE_INDEX))
         lengths = [len(part) for part in labels]
         return Row(name, np.concatenate(shown), np.concatenate(labels), lengths, segments)
-
-
-def extra_tokens(row: Row) -> int:
-    """Slots of a row that CLS, prompts and SEPs take."""
-    return DOCUMENT_EXTRA_TOKENS * len(row.lengths)

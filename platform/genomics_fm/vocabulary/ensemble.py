@@ -21,8 +21,6 @@ from genomics_fm.vocabulary.special import CLS_ID, SEP_ID, SPECIAL_TOKENS, UNK_I
 
 FORMAT_VERSION = 1
 Member = BpeVocabulary | KmerVocabulary
-DOCUMENT_EXTRA_TOKENS = 3
-"""CLS, prompt and SEP around a segment's tokens."""
 
 
 def _member_from_json(value: dict[str, Any], where: str) -> Member:
