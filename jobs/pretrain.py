@@ -212,7 +212,7 @@ def _run_and_print(config: PretrainConfig) -> None:
 
 
 TINY = TrainingConfig(
-    steps=330,
+    steps=320,
     checkpoint_steps=20,
     optimizer=OptimizerConfig(learning_rate=2e-3, warmup_steps=30),
 )

@@ -22,10 +22,10 @@ class EncoderConfig:
     """Size of an encoder. Defaults are `tiny`, about 1.5 M parameters with a vocabulary of 7,266."""
 
     vocabulary_size: int = 7266
-    layers: int = 3
+    layers: int = 2
     width: int = 128
     heads: int = 4
-    ffn_width: int = 384
+    ffn_width: int = 512
     position: Literal["alibi", "ape"] = "alibi"
     max_positions: int = 512
     type_vocabulary_size: int = 2
