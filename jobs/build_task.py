@@ -5,8 +5,10 @@ from pathlib import Path
 from typing import Any
 
 from genomics_fm.artefacts import read_sealed_json, write_sealed_json
+from genomics_fm.errors import CorruptArtefact
 from genomics_fm.genome.reader import read_genome
 from genomics_fm.tasks import coding, rows
+from genomics_fm.tasks.coding import SPLITS
 from genomics_fm.tasks.rows import Rows
 from jobs import launch
 from jobs.build_corpus import YEAST
@@ -15,7 +17,6 @@ from jobs.progress import Clock, rate, say
 FORMAT_VERSION = 1
 TASK_FILE = "task.json"
 TASK_NAME = "yeast_coding"
-SPLITS = ("train", "validation", "test")
 
 
 @dataclass(frozen=True)
@@ -51,7 +52,11 @@ def load(folder: Path) -> Task:
         CorruptArtefact: a split disagrees with its hash.
     """
     about = read_sealed_json(folder / TASK_FILE, FORMAT_VERSION, "build it with `python -m jobs.build_task`")
-    return Task(folder, about, *(rows.read(folder / f"{split}.parquet") for split in SPLITS))
+    task = Task(folder, about, *(rows.read(folder / f"{split}.parquet") for split in SPLITS))
+    for split, expected in about["hashes"].items():
+        if task.hashes[split] != expected:
+            raise CorruptArtefact(f"{folder / split}.parquet: not the rows task.json names; build the task again")
+    return task
 
 
 def _capped(split: Rows, max_rows: int | None, seed: int) -> Rows:
@@ -72,8 +77,9 @@ def run(config: BuildTaskConfig, folder: Path | None = None) -> dict[str, Any]:
     nucleotides = sum(len(contig.sequence) for contig in contigs)
     say(f"[task] read {len(contigs)} chromosomes: {rate(nucleotides, clock.seconds, 'nt')}")
     built = coding.build(contigs, config.seed)
-    for split in SPLITS:
-        rows.write(folder / f"{split}.parquet", _capped(getattr(built, split), config.max_rows, config.seed))
+    splits = {split: _capped(getattr(built, split), config.max_rows, config.seed) for split in SPLITS}
+    for split, selected in splits.items():
+        rows.write(folder / f"{split}.parquet", selected)
     about = {
         "format_version": FORMAT_VERSION,
         "task": TASK_NAME,
@@ -82,12 +88,12 @@ def run(config: BuildTaskConfig, folder: Path | None = None) -> dict[str, Any]:
         "input_length_bp": coding.WINDOW_BP,
         "counts": built.counts,
         "max_rows": config.max_rows,
+        "hashes": {split: selected.sha256 for split, selected in splits.items()},
     }
     write_sealed_json(folder / TASK_FILE, about)
-    task = load(folder)
-    sizes = {split: len(getattr(task, split)) for split in SPLITS}
+    sizes = {split: len(selected) for split, selected in splits.items()}
     say(f"[task] rows: {', '.join(f'{split} {count:,}' for split, count in sizes.items())}")
-    return {"folder": str(folder), "counts": built.counts, "hashes": task.hashes, "rows": sizes}
+    return {"folder": str(folder), "counts": built.counts, "hashes": about["hashes"], "rows": sizes}
 
 
 PRESETS = {"default": BuildTaskConfig(), "smoke": BuildTaskConfig(max_rows=160)}

@@ -28,13 +28,16 @@ class _Parser(argparse.ArgumentParser):
 
 
 def _leaves(config: Any, prefix: str = "") -> Iterator[tuple[str, Any, dataclasses.Field[Any], Any]]:
-    """(dotted name, type, field, value) of every field of a dataclass that is not itself a dataclass."""
+    """(dotted name, type, field, value) of every field that is not itself a dataclass.
+
+    A field whose metadata has `flag=False` belongs to its preset and is no flag.
+    """
     hints = typing.get_type_hints(type(config))
     for field in dataclasses.fields(config):
         value = getattr(config, field.name)
         if dataclasses.is_dataclass(value):
             yield from _leaves(value, f"{prefix}{field.name}.")
-        else:
+        elif field.metadata.get("flag", True):
             yield prefix + field.name, hints[field.name], field, value
 
 

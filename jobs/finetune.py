@@ -10,7 +10,7 @@ from genomics_fm.artefacts import read_sealed_json, sha256_file, sha256_json, wr
 from genomics_fm.errors import InputError
 from genomics_fm.inference.card import HeadCard, read_card
 from genomics_fm.inference.head import save_head, write_card
-from genomics_fm.model.weights import load_encoder
+from genomics_fm.model.weights import WEIGHTS, load_encoder
 from genomics_fm.tasks import trial
 from genomics_fm.tasks.results import ArmResult
 from genomics_fm.tasks.rows import Rows
@@ -23,7 +23,6 @@ from jobs.progress import Clock, rate, say
 
 FORMAT_VERSION = 1
 ARM_FILE = "arm.json"
-WEIGHTS = "model.safetensors"
 
 
 @dataclass(frozen=True)
@@ -38,7 +37,8 @@ class FinetuneConfig:
 
 
 def identity(config: FinetuneConfig, task: Task) -> str:
-    """Hash of everything that decides an arm's numbers."""
+    """Hash of everything that decides an arm's numbers; the encoder is verified on the way."""
+    load_encoder(Path(config.encoder))
     encoder = sha256_file(Path(config.encoder) / WEIGHTS)
     return sha256_json([encoder, task.hashes, dataclasses.asdict(config.trial)])
 
@@ -145,6 +145,7 @@ def run(config: FinetuneConfig) -> dict[str, Any]:
     """
     if not config.encoder or not config.task:
         raise InputError("--encoder and --task: both are needed; see `python -m jobs.pretrain` and `jobs.build_task`")
+    session = tracking.start(config.tracking, "finetuning")
     task = load(Path(config.task))
     folder = Path(config.output or launch.storage() / "heads" / identity(config, task)[:10]).absolute()
     clock = Clock()
@@ -155,7 +156,7 @@ def run(config: FinetuneConfig) -> dict[str, Any]:
             say(f"[finetune] {config.trial.name}: update {update}/{config.trial.updates}  loss {loss:.3f}  {speed}")
 
     arm = finetune(config, folder, on_update)
-    record(tracking.start(config.tracking, "finetuning"), config, arm)
+    record(session, config, arm)
     return arm
 
 

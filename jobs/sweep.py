@@ -8,17 +8,22 @@ from typing import Any
 
 import numpy as np
 
+from genomics_fm.artefacts import sha256_file, sha256_json
 from genomics_fm.errors import EnvironmentFault, InputError
+from genomics_fm.model.weights import WEIGHTS
 from genomics_fm.tasks import baselines, cnn, metrics, results
 from genomics_fm.tasks.fractions import nested_subset
 from genomics_fm.tasks.rows import Rows
 from genomics_fm.tasks.trial import Start, TrialConfig
+from genomics_fm.vocabulary.ensemble import Ensemble
 from jobs import finetune, launch, tracking
 from jobs.build_task import Task, load
 from jobs.finetune import FinetuneConfig
 from jobs.progress import Clock, say
 
 SEARCH_RANGE = {"encoder": (3e-4, 5e-3), "cnn": (3e-3, 3e-2)}
+NO_INFLUENCE = ("encoder", "task", "output", "tracking", "concurrent")
+"""Settings that do not change the sweep's numbers (encoder and task count by what they hold)."""
 BASELINE_COLUMNS = ("name", "fraction", "capped", "labels_seen", "validation_mcc", "test_mcc", "interval", "seconds")
 
 
@@ -41,6 +46,13 @@ class SweepConfig:
     tracking: str | None = field(default=None, metadata={"help": "MLflow tracking URI"})
     trial: TrialConfig = field(default_factory=TrialConfig)
 
+    def __post_init__(self) -> None:
+        for name in ("concurrent", "search_trials", "search_updates", "cnn_updates", "seeds"):
+            if getattr(self, name) < 1:
+                raise InputError(f"--{name.replace('_', '-')} {getattr(self, name)}: give at least 1")
+        if self.search_rows < 2:
+            raise InputError(f"--search-rows {self.search_rows}: give at least 2")
+
 
 def arms(config: SweepConfig, learning_rate: float) -> list[FinetuneConfig]:
     """Every arm of the grid, dearest first so that none straggles at the end."""
@@ -60,6 +72,12 @@ def arms(config: SweepConfig, learning_rate: float) -> list[FinetuneConfig]:
     ]
 
 
+def identity(config: SweepConfig, task: Task) -> str:
+    """Short hash of everything that decides the sweep's numbers."""
+    settings = {k: v for k, v in dataclasses.asdict(config).items() if k not in NO_INFLUENCE}
+    return sha256_json([settings, sha256_file(Path(config.encoder) / WEIGHTS), task.hashes])[:10]
+
+
 def arm_folder(root: Path, trial: TrialConfig) -> Path:
     return root / f"{trial.vocabulary}-{trial.start}-{trial.fraction:g}-seed{trial.seed}"
 
@@ -76,7 +94,7 @@ def _few(rows: Rows, count: int) -> Rows:
 def _search(what: str, settings: dict[str, Any]) -> tuple[float, list[tuple[float, float]]]:
     """Runs on a worker: Optuna over one learning rate, scored by cross entropy on validation rows.
 
-    The encoder's is the mean over both starts, so that neither is favoured.
+    The encoder's is the mean over both starts, so that neither is favoured; only the first vocabulary is tried.
 
     Returns:
         The best rate, and every (rate, score) tried.
@@ -106,7 +124,6 @@ def _encoder_score(config: SweepConfig, task: Task, train: Rows, validation: Row
     from genomics_fm.tasks.scoring import strand_probabilities
     from genomics_fm.tasks.trial import new_head
     from genomics_fm.tasks.trial import train as train_head
-    from genomics_fm.vocabulary.ensemble import Ensemble
 
     vocabulary = Ensemble.load(Path(config.encoder) / finetune.VOCABULARY)
     optimizer = dataclasses.replace(config.trial.optimizer, learning_rate=rate)
@@ -190,7 +207,11 @@ def _run_arms(root: Path, planned: list[FinetuneConfig], concurrent: int) -> tup
     ).fit()  # fmt: skip
     if grid.num_errors:
         error = next(result.error for result in grid if result.error)
-        raise EnvironmentFault(f"{grid.num_errors} of {len(planned)} arms failed: {error}; run the same command again")
+        reason = str(error).strip().splitlines()[-1]
+        failed = EnvironmentFault(
+            f"{grid.num_errors} of {len(planned)} arms failed: {reason}; run the same command again"
+        )
+        raise launch.find_our_error(error) or failed
     nodes = sorted({result.metrics["node"] for result in grid})
     return [finetune.finetune(arm, arm_folder(root, arm.trial)) for arm in planned], nodes
 
@@ -217,8 +238,9 @@ def compare(task: Task, found: list[dict[str, Any]], reference: list[results.Arm
             if arm["vocabulary"] != "bpe":
                 pairs.append((_label(arm), _label({**arm, "vocabulary": "bpe"})))
     best = max(first, key=lambda arm: arm["validation_mcc"])
+    any_capped = any(baseline.capped for baseline in reference)
     for baseline in reference:
-        if baseline.capped and baseline.fraction == best["fraction"]:
+        if baseline.capped == any_capped and baseline.fraction == best["fraction"]:
             name = f"{baseline.name}, {baseline.fraction:.0%} (same cap)"
             guesses[name] = results.predicted(baseline.test_probability)
             pairs.append((_label(best), name))
@@ -249,11 +271,17 @@ def run(config: SweepConfig) -> dict[str, Any]:
     """
     if not config.encoder or not config.task:
         raise InputError("--encoder and --task: both are needed; see `python -m jobs.pretrain` and `jobs.build_task`")
-    if not (config.vocabularies and config.fractions and config.starts and config.seeds > 0):
-        raise InputError("--vocabularies, --fractions, --starts, --seeds: the grid is empty; give at least one of each")
+    if not (config.vocabularies and config.fractions and config.starts):
+        raise InputError("--vocabularies, --fractions, --starts: the grid is empty; give at least one of each")
+    encoder, folder = str(Path(config.encoder).absolute()), str(Path(config.task).absolute())
+    config = dataclasses.replace(config, encoder=encoder, task=folder)  # workers have another current folder
+    session = tracking.start(config.tracking, "sweep")
     task = load(Path(config.task))
+    vocabulary = Ensemble.load(Path(config.encoder) / finetune.VOCABULARY)
+    for name in config.vocabularies:
+        vocabulary.member(name)
     settings = dataclasses.asdict(config)
-    root = Path(config.output or launch.storage() / "sweeps" / task.hashes["train"][:10]).absolute()
+    root = Path(config.output or launch.storage() / "sweeps" / identity(config, task)).absolute()
     with launch.connect():
         import ray
 
@@ -268,18 +296,18 @@ def run(config: SweepConfig) -> dict[str, Any]:
         reference = ray.get(reference)
     best = max(found, key=lambda arm: (arm["validation_mcc"], arm["name"]))
     finetune.name_baselines(best, _rivals(reference, best["fraction"]))
-    session = tracking.start(config.tracking, "sweep")
-    for arm in found:
-        finetune.record(session, arm, arm)
+    for arm_config, arm in zip(planned, found, strict=True):
+        finetune.record(session, arm_config, arm)
     shown = [{k: v for k, v in b.summary().items() if k in BASELINE_COLUMNS} for b in reference]
-    for baseline in shown:
-        finetune.record(session, baseline, {**baseline, "hashes": task.hashes})
+    for baseline, summary in zip(reference, shown, strict=True):
+        settings = {"capped": baseline.capped, "cap": config.trial.cap, "seed": config.trial.seed, **baseline.chosen}
+        finetune.record(session, settings, {**summary, "hashes": task.hashes})
     return {
         "arms": found,
         "baselines": shown,
         "comparisons": compare(task, found, reference),
         "nodes": nodes,
-        "search": {"encoder": encoder_tried, "cnn": cnn_tried},
+        "search": {"vocabulary": config.vocabularies[0], "encoder": encoder_tried, "cnn": cnn_tried},
         "best": best,
     }
 

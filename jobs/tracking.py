@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from genomics_fm.errors import EnvironmentFault, InputError
+from genomics_fm.errors import EnvironmentFault, InputError, writing
 from jobs import launch
 
 TRACKING_VARIABLE = "GENOMICS_FM_TRACKING"
@@ -62,17 +62,27 @@ def client(uri: str) -> Any:
     for name in ("alembic", "mlflow.store.db.utils", "mlflow.utils.requirements_utils"):
         logging.getLogger(name).setLevel(logging.ERROR)
     import mlflow
-    from mlflow.exceptions import MlflowException
 
     if uri.startswith("sqlite:///"):
-        Path(uri.removeprefix("sqlite:///")).parent.mkdir(parents=True, exist_ok=True)
+        path = Path(uri.removeprefix("sqlite:///"))
+        with writing(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
     made = mlflow.MlflowClient(tracking_uri=uri, registry_uri=uri)
-    try:
+    with _reachable(uri):
         made.search_experiments(max_results=1)
+    return made
+
+
+@contextlib.contextmanager
+def _reachable(uri: str) -> Iterator[None]:
+    """One `EnvironmentFault` when the tracking store does not do what is asked."""
+    from mlflow.exceptions import MlflowException
+
+    try:
+        yield
     except MlflowException as error:
         reason = str(error).splitlines()[0][:200]
         raise EnvironmentFault(f"tracking {uri}: {reason}; start the server or correct the URI") from error
-    return made
 
 
 @dataclass(frozen=True)
@@ -101,7 +111,8 @@ class Session:
             tags: further tags.
         """
         all_tags = {**(tags or {}), **{f"sha256.{k}": v for k, v in (hashes or {}).items()}}
-        made = self.client.create_run(self.experiment_id, run_name=name, tags=all_tags)
+        with _reachable(self.uri):
+            made = self.client.create_run(self.experiment_id, run_name=name, tags=all_tags)
         run = Run(self.client, made.info.run_id, launch.storage() / "spool")
         status = "FAILED"
         try:
@@ -125,25 +136,25 @@ def start(uri: str | None, experiment: str) -> Session:
     """
     uri = resolve_uri(uri)
     connection = client(uri)
-    found = connection.get_experiment_by_name(experiment)
-    if found is None:
-        place = None if uri.startswith("http") else (launch.storage() / "artifacts" / experiment).as_uri()
-        experiment_id = connection.create_experiment(experiment, artifact_location=place)
-    else:
-        experiment_id = found.experiment_id
+    place = None if uri.startswith("http") else (launch.storage() / "artifacts" / experiment).as_uri()
+    with _reachable(uri):
+        found = connection.get_experiment_by_name(experiment)
+        known = found.experiment_id if found is not None else None
+        experiment_id = known or connection.create_experiment(experiment, artifact_location=place)
     return Session(uri, experiment, experiment_id, connection)
 
 
 class Run:
-    """One run being recorded. Calls return at once and raise nothing when the server is away."""
+    """One run being recorded. Calls return at once; a server that is away costs a warning, a full disk an error."""
 
     def __init__(self, client: Any, run_id: str, spool_folder: Path) -> None:
         self.client = client
         self.run_id = run_id
         self.lost = False
-        spool_folder.mkdir(parents=True, exist_ok=True)
         self.spool = spool_folder / f"{run_id}.jsonl"
-        self._file = self.spool.open("a")
+        with writing(self.spool):
+            spool_folder.mkdir(parents=True, exist_ok=True)
+            self._file = self.spool.open("a")
         self._queue: queue.Queue[dict[str, Any] | None] = queue.Queue()
         self._thread = threading.Thread(target=self._forward, name="mlflow-spool", daemon=True)
         self._thread.start()
@@ -151,8 +162,9 @@ class Run:
     def metrics(self, values: Mapping[str, float], step: int = 0) -> None:
         """Record metrics of one step."""
         row = {"values": {k: float(v) for k, v in values.items()}, "step": step, "time": int(time.time() * 1e3)}
-        self._file.write(json.dumps(row) + "\n")
-        self._file.flush()
+        with writing(self.spool):
+            self._file.write(json.dumps(row) + "\n")
+            self._file.flush()
         self._queue.put(row)
 
     def config(self, config: Any) -> None:

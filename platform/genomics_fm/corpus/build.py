@@ -101,8 +101,17 @@ def build_source(number: int, source: Source, recipe: Recipe, folder: Path) -> d
     return {"source": number, "blocks": blocks, "counts": dict(sorted(counts.items())), "excluded": sorted(found)}
 
 
-def commit(folder: Path, sources: list[Source], recipe: Recipe, reports: list[dict[str, Any]]) -> dict[str, Any]:
+def commit(
+    folder: Path, sources: list[Source], recipe: Recipe, reports: list[dict[str, Any]], identity: str = ""
+) -> dict[str, Any]:
     """Write `provenance.json`, then the manifest, which makes the folder a corpus.
+
+    Args:
+        folder: holds the blocks.
+        sources: in the order of their numbers.
+        recipe: how they were cut.
+        reports: of `build_source`, in any order.
+        identity: what the corpus was asked to be, kept beside it so that another request is noticed.
 
     Raises:
         InputError: no window at all came out of the sources, or a contig to be held out is in none of them.
@@ -135,6 +144,7 @@ def commit(folder: Path, sources: list[Source], recipe: Recipe, reports: list[di
         {
             "format_version": FORMAT_VERSION,
             "sources": [asdict(source) for source in sources],
+            "identity": identity,
             "built_unixtime": round(time.time()),
         },
     )

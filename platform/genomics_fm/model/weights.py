@@ -16,6 +16,7 @@ from genomics_fm.model.encoder import EncoderConfig
 from genomics_fm.model.heads import MaskedLanguageModel, SequenceClassifier
 
 FORMAT_VERSION = 1
+WEIGHTS = "model.safetensors"
 TIED = "cls.predictions.decoder.weight"
 PUBLISHED_NAMES = {
     "vocab_size": "vocabulary_size",
@@ -101,13 +102,13 @@ def save_encoder(folder: Path, model: MaskedLanguageModel, about: dict[str, Any]
         about: hashes of corpus and vocabulary, steps, tokens; kept in `config.json`.
     """
     tensors = {name: value for name, value in model.state_dict().items() if name != TIED}
-    write_tensors(folder / "model.safetensors", tensors)
+    write_tensors(folder / WEIGHTS, tensors)
     write_sealed_json(
         folder / "config.json",
         {
             "format_version": FORMAT_VERSION,
             "encoder": dataclasses.asdict(model.bert.config),
-            "weights_sha256": sha256_file(folder / "model.safetensors"),
+            "weights_sha256": sha256_file(folder / WEIGHTS),
             "about": about,
         },
     )
@@ -121,7 +122,7 @@ def load_encoder(folder: Path) -> tuple[EncoderConfig, dict[str, Tensor], dict[s
         CorruptArtefact: the weights disagree with their hash, or a newer format.
     """
     value = read_sealed_json(folder / "config.json", FORMAT_VERSION, "pretrain one with `python -m jobs.pretrain`")
-    weights = folder / "model.safetensors"
+    weights = folder / WEIGHTS
     if not weights.is_file() or sha256_file(weights) != value["weights_sha256"]:
         raise CorruptArtefact(f"{weights}: does not match its sha256 in config.json; restore it or pretrain again")
     return EncoderConfig(**value["encoder"]), read_tensors(weights), value["about"]

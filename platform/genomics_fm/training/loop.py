@@ -58,6 +58,15 @@ class TrainingConfig:
     optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
 
 
+def identity(config: TrainingConfig, corpus_sha256: str, vocabulary_sha256: str) -> dict[str, str]:
+    """What a run belongs to; its checkpoints and its encoder carry it, and others refuse them."""
+    return {
+        "corpus_sha256": corpus_sha256,
+        "vocabulary_sha256": vocabulary_sha256,
+        "training_sha256": sha256_json(asdict(config)),
+    }
+
+
 def _write_metrics(path: Path, line: dict[str, Any]) -> None:
     with writing(path), path.open("a") as file:
         file.write(json.dumps(line) + "\n")
@@ -89,11 +98,7 @@ class Run:
         set_deterministic(config.threads)
         self.config, self.vocabulary, self.folder = config, vocabulary, folder
         self.workers = Workers.current()
-        self.about = {
-            "corpus_sha256": corpus.sha256,
-            "vocabulary_sha256": vocabulary.sha256,
-            "training_sha256": sha256_json(asdict(config)),
-        }
+        self.about = identity(config, corpus.sha256, vocabulary.sha256)
         encoder = EncoderConfig(**{**asdict(config.encoder), "vocabulary_size": vocabulary.size})
         self.model = shard(new_language_model(encoder, config.stream.seed), self.workers)
         self.optimizer = adamw(self.model, config.optimizer)
