@@ -39,10 +39,14 @@ def made_up(count: int, seed: int) -> Rows:
 @pytest.fixture(scope="module")
 def task(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("task")
+    hashes = {}
     for number, (split, count) in enumerate(zip(SPLITS, (80, 40, 60), strict=True)):
         rows.write(folder / f"{split}.parquet", made_up(count, number))
+        hashes[split] = made_up(count, number).sha256
     about = {"format_version": FORMAT_VERSION, "task": "gc", "labels": ["at", "gc"], "stranded": False}
-    write_sealed_json(folder / TASK_FILE, {**about, "input_length_bp": 60, "counts": {}, "max_rows": None})
+    write_sealed_json(
+        folder / TASK_FILE, {**about, "input_length_bp": 60, "counts": {}, "max_rows": None, "hashes": hashes}
+    )
     return folder
 
 
