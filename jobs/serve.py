@@ -2,15 +2,16 @@
 
 import contextlib
 import logging
+import math
+import re
 import socket
 import threading
 import time
 from dataclasses import dataclass, field
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from genomics_fm.client import Client
-from genomics_fm.errors import EnvironmentFault, InputError
+from genomics_fm.errors import EnvironmentFault, InputError, require
 from genomics_fm.inference.card import read_card
 from jobs import config as job_config
 from jobs import launch, register, tracking
@@ -19,11 +20,12 @@ from jobs.serve_http import Limits
 if TYPE_CHECKING:
     from ray.serve import Application
 
-APPLICATION = "genomics-fm"
 WILDCARDS = ("0.0.0.0", "::")
 STOP_SECONDS = 5
 BACKSTOP_S = 10
 """The proxy gives up this much later than the replica, whose refusals say more."""
+ROUTE_S = 30
+"""A proxy learns of a new route a moment after the application runs; until then the path is unknown to it."""
 
 
 @dataclass(frozen=True)
@@ -41,6 +43,25 @@ class ServeConfig:
     replica_cpus: float = field(default=0.5, metadata={"help": "Ray CPUs a replica reserves"})
     in_flight: int = field(default=64, metadata={"help": "requests a replica works on at once; more get 503"})
     timeout_s: float = field(default=60.0, metadata={"help": "seconds a request may take; then 504"})
+    application: str = field(
+        default="genomics-fm", metadata={"help": "name in Serve; one that runs already is replaced by this model"}
+    )
+    route_prefix: str = field(
+        default="/", metadata={"help": "path before /v1/...; each application of a cluster has its own"}
+    )
+
+    def __post_init__(self) -> None:
+        for name in ("replicas", "in_flight"):
+            require(getattr(self, name) >= 1, name, getattr(self, name), "at least 1")
+        for name in ("replica_cpus", "timeout_s"):
+            value = getattr(self, name)
+            require(0 < value < math.inf, name, value, "a number above 0")
+        require(0 <= self.port <= 65_535, "port", self.port, "0 (a free one) to 65535")
+        require(bool(self.application), "application", "(empty)", "a name such as genomics-fm")
+        rooted = re.fullmatch(r"/|(/[A-Za-z0-9_.-]+)+", self.route_prefix) is not None
+        require(
+            rooted, "route_prefix", repr(self.route_prefix), "/ or a path such as /yeast, without a slash at its end"
+        )
 
 
 @dataclass(frozen=True)
@@ -48,9 +69,10 @@ class Endpoint:
     """A running service.
 
     Attributes:
-        url: its root.
+        url: its root, prefix included.
         name, version: of the registered model; a head folder has its task and hash.
-        started_serve: Serve was started here, so `stop` ends it and not only this application.
+        started_serve: Serve was started here, so `stop` ends it too once no other application is left.
+        application: its name in Serve.
     """
 
     url: str
@@ -58,6 +80,7 @@ class Endpoint:
     version: str
     task: str
     started_serve: bool
+    application: str
 
 
 def run(config: ServeConfig) -> Endpoint:
@@ -66,7 +89,7 @@ def run(config: ServeConfig) -> Endpoint:
     The alias is resolved once, here: every replica serves the same version until the next deployment.
 
     Raises:
-        InputError: no such model or folder.
+        InputError: no such model or folder, or another application has the prefix.
         CorruptArtefact: the head disagrees with its manifest.
         EnvironmentFault: the port is taken, or the service does not come up.
     """
@@ -77,21 +100,54 @@ def run(config: ServeConfig) -> Endpoint:
     logging.getLogger("ray.serve").setLevel(logging.WARNING)
     replica = _replica(config)
     http, started = _start_http(config)
+    _refuse_taken_prefix(config)
     try:
-        serve.run(application(replica, config.replicas, config.replica_cpus), name=APPLICATION, route_prefix="/")
+        serve.run(
+            application(replica, config.replicas, config.replica_cpus),
+            name=config.application,
+            route_prefix=config.route_prefix,
+        )
     except RuntimeError as error:
         raise EnvironmentFault(f"{config.model}: Serve did not deploy it ({error}); see Ray's serve logs") from error
-    url = _url(*http)
-    Client(url, timeout_s=BACKSTOP_S).health()
-    task = str(Client(url, timeout_s=BACKSTOP_S).model()["task"])
-    return Endpoint(url, replica.name, replica.version, task, started)
+    url = _url(*http) + config.route_prefix.rstrip("/")
+    return Endpoint(url, replica.name, replica.version, _wait_for_task(url), started, config.application)
+
+
+def _refuse_taken_prefix(config: ServeConfig) -> None:
+    """Two applications cannot share a prefix; Serve says so too, but not how to mend it."""
+    from ray.serve.context import _get_global_client
+
+    for name, details in _get_global_client().get_serve_details()["applications"].items():
+        if name != config.application and details["route_prefix"] == config.route_prefix:
+            raise InputError(
+                f"--route-prefix {config.route_prefix}: application {name!r} of this cluster answers there; "
+                f"give another prefix, or --application {name} to replace it"
+            )
+
+
+def _wait_for_task(url: str) -> str:
+    """The task of the model that answers at `url`."""
+    client, deadline = Client(url, timeout_s=BACKSTOP_S), time.monotonic() + ROUTE_S
+    while True:
+        try:
+            client.health()
+            return str(client.model()["task"])
+        except EnvironmentFault:
+            if time.monotonic() > deadline:
+                raise
+        time.sleep(0.1)
 
 
 def stop(endpoint: Endpoint) -> None:
     """End what `run` started, in bounded time: a Ray that was killed already answers nothing, and late."""
     from ray import serve
 
-    end = serve.shutdown if endpoint.started_serve else partial(serve.delete, APPLICATION)
+    def end() -> None:
+        if endpoint.started_serve and set(serve.status().applications) <= {endpoint.application}:
+            serve.shutdown()
+        else:
+            serve.delete(endpoint.application)
+
     thread = threading.Thread(target=end, name="serve-stop", daemon=True)
     thread.start()
     thread.join(STOP_SECONDS)

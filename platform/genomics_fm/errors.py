@@ -47,6 +47,12 @@ def from_exit_code(exit_code: int, message: str) -> GenomicsFmError:
     return kinds.get(exit_code, GenomicsFmError)(message)
 
 
+def require(holds: bool, name: str, value: object, give: str) -> None:
+    """Refuse a config's value that is out of range, in the words `name value: give ...`."""
+    if not holds:
+        raise InputError(f"{name} {value}: give {give}")
+
+
 @contextlib.contextmanager
 def writing(path: os.PathLike[str] | str) -> Iterator[None]:
     """Turn a full disk or an unwritable place into one `EnvironmentFault` that names path and space."""

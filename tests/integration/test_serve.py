@@ -167,6 +167,48 @@ def test_a_new_champion_is_served_after_the_next_deployment(endpoint, client, st
         serve.run(serve.ServeConfig(model="models:/demo@champion", port=port + 1))
 
 
+def test_another_application_under_another_prefix_leaves_the_first_one_answering(endpoint, client, storage):
+    before, port = client.model(), int(endpoint.url.rsplit(":", 1)[1])
+    settings = {"model": str(storage / "h"), "port": port, "application": "genomics-fm-quickstart"}
+    with pytest.raises(InputError, match=r"'genomics-fm' of this cluster.*another prefix"):
+        serve.run(serve.ServeConfig(**settings))
+    second = serve.run(serve.ServeConfig(**settings, route_prefix="/quickstart-check"))
+    try:
+        assert second.url == f"{endpoint.url}/quickstart-check"
+        sequences = random_sequences(3)
+        assert len(Client(second.url).predict(sequences)) == len(client.predict(sequences)) == 3
+        assert Client(second.url).model()["name"] == "coding_or_not"
+        assert client.model() == before
+        body = json.dumps({"sequences": sequences}).encode()
+        command = serve.curl_line(second.url).replace("-s", "-sf", 1)
+        assert json.loads(subprocess.run(command, shell=True, check=True, capture_output=True).stdout)["model"]
+        assert post(endpoint, body)[0] == 200
+    finally:
+        serve.stop(second)
+    assert client.model() == before
+    with pytest.raises(EnvironmentFault, match="404"):
+        Client(second.url).model()
+
+
+@pytest.mark.parametrize(
+    ("values", "words"),
+    [
+        ({"replicas": 0}, "replicas 0"),
+        ({"in_flight": 0}, "in_flight 0"),
+        ({"replica_cpus": 0.0}, "replica_cpus 0"),
+        ({"timeout_s": float("nan")}, "timeout_s nan"),
+        ({"port": -1}, "port -1"),
+        ({"port": 65_536}, "65535"),
+        ({"route_prefix": "yeast"}, "route_prefix 'yeast'"),
+        ({"route_prefix": "/yeast/"}, "route_prefix"),
+        ({"application": ""}, "application"),
+    ],
+)
+def test_values_out_of_range_are_refused(values, words):
+    with pytest.raises(InputError, match=words):
+        serve.ServeConfig(**values)
+
+
 def test_the_yaml_is_ray_serves_and_its_arguments_are_ours(storage):
     from ray.serve.schema import ServeDeploySchema
 

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from genomics_fm.errors import InputError
 from genomics_fm.tasks.fractions import nested_order, nested_subset
 
 LABELS = np.array([0] * 30 + [1] * 70)
@@ -52,5 +53,5 @@ def test_cap_takes_the_first_of_the_same_order() -> None:
 
 @pytest.mark.parametrize("fraction", [0.0, -0.1, 1.1])
 def test_impossible_fractions(fraction: float) -> None:
-    with pytest.raises(ValueError, match="not in"):
+    with pytest.raises(InputError, match=r"fraction .*: give"):
         nested_subset(LABELS, fraction, 0)

@@ -55,6 +55,11 @@ def test_a_stopped_run_ends_with_the_very_same_losses_and_weights(corpus: Corpus
     assert [line["step"] for line in logged] == list(range(1, RUN.steps + 1))
 
 
+def test_a_weight_for_a_vocabulary_that_is_not_there_is_refused(corpus: Corpus, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="vocabulary_weights bep: give one of"):
+        run_of(tmp_path, corpus, vocabulary_weights={"bep": 0.5})
+
+
 def test_rows_after_resuming_are_those_that_would_have_followed(corpus: Corpus, tmp_path: Path) -> None:
     whole = run_of(tmp_path / "whole", corpus)
     advance(whole, 4)

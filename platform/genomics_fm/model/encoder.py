@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from genomics_fm.errors import InputError
+from genomics_fm.errors import InputError, require
 from genomics_fm.model.attention import Rectangle, alibi_slopes, packed_attention, rectangle_bias, rectangles
 
 INITIAL_STD = 0.02
@@ -32,6 +32,8 @@ class EncoderConfig:
     layer_norm_eps: float = 1e-12
 
     def __post_init__(self) -> None:
+        for name in ("vocabulary_size", "layers", "width", "heads", "ffn_width", "max_positions"):
+            require(getattr(self, name) >= 1, name, getattr(self, name), "at least 1")
         if self.width % self.heads:
             raise InputError(f"width {self.width}: not a multiple of {self.heads} heads; change one of them")
 

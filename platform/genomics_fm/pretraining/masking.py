@@ -5,6 +5,7 @@ from math import floor
 
 import numpy as np
 
+from genomics_fm.errors import require
 from genomics_fm.randomness import bits, key, uniform
 from genomics_fm.vocabulary.special import MASK_ID, UNK_ID
 
@@ -24,6 +25,10 @@ class MaskingConfig:
 
     mask_rate: float = 0.15
     kmer_span: int = 14
+
+    def __post_init__(self) -> None:
+        require(0 < self.mask_rate < 1, "mask_rate", self.mask_rate, "a share between 0 and 1")
+        require(self.kmer_span >= 1, "kmer_span", self.kmer_span, "at least 1")
 
 
 def span_selection(tokens: int, k: int, config: MaskingConfig, draw_key: int) -> np.ndarray:

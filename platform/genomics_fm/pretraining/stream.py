@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from genomics_fm.corpus.manifest import Corpus
-from genomics_fm.errors import InputError
+from genomics_fm.errors import InputError, require
 from genomics_fm.pretraining.masking import (
     IGNORE_INDEX,
     MaskingConfig,
@@ -25,6 +25,7 @@ from genomics_fm.vocabulary.ensemble import Ensemble
 from genomics_fm.vocabulary.kmer import KmerVocabulary
 
 MAX_OPEN_WINDOWS = 16
+MIN_ROW_TOKENS = 8
 
 
 @dataclass(frozen=True)
@@ -48,6 +49,10 @@ class StreamConfig:
     cycle: tuple[str, ...] = ()
     max_segment_bp: dict[str, int] = field(default_factory=lambda: dict(PUBLISHED_MAX_BP))
     masking: MaskingConfig = field(default_factory=MaskingConfig)
+
+    def __post_init__(self) -> None:
+        for name, least in (("streams", 1), ("row_tokens", MIN_ROW_TOKENS), ("pending", 1)):
+            require(getattr(self, name) >= least, name, getattr(self, name), f"at least {least}")
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,8 @@
 import numpy as np
 from numpy.typing import NDArray
 
+from genomics_fm.errors import require
+
 
 def nested_order(labels: NDArray[np.int64], seed: int) -> NDArray[np.int64]:
     """All row indices: a permutation a class, merged by (rank + 1/2) / n_class, so each prefix is stratified.
@@ -31,10 +33,9 @@ def nested_subset(labels: NDArray[np.int64], fraction: float, seed: int, cap: in
         Indices in order; none when a class would have no row (such a cell is omitted).
 
     Raises:
-        ValueError: the fraction is not in (0, 1].
+        InputError: the fraction is not in (0, 1].
     """
-    if not 0 < fraction <= 1:
-        raise ValueError(f"fraction {fraction} is not in (0, 1]")
+    require(0 < fraction <= 1, "fraction", fraction, "a share above 0, at most 1")
     total = len(labels) if cap is None else min(cap, len(labels))
     subset = nested_order(labels, seed)[: int(fraction * total + 0.5)]
     complete = len(np.unique(labels[subset])) == len(np.unique(labels))

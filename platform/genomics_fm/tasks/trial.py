@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from genomics_fm.errors import InputError
+from genomics_fm.errors import InputError, require
 from genomics_fm.genome.alphabet import reverse_complement
 from genomics_fm.model.encoder import EncoderConfig
 from genomics_fm.model.heads import Pooling, SequenceClassifier, new_classifier
@@ -60,6 +60,11 @@ class TrialConfig:
     pooling: Pooling = "mean"
     threads: int = 1
     optimizer: OptimizerConfig = field(default_factory=_finetuning_optimizer)
+
+    def __post_init__(self) -> None:
+        require(0 < self.fraction <= 1, "fraction", self.fraction, "a share above 0, at most 1")
+        for name, least in (("updates", 1), ("batch_rows", 1), ("cap", 2), ("threads", 1), ("seed", 0)):
+            require(getattr(self, name) >= least, name, getattr(self, name), f"at least {least}")
 
     @property
     def name(self) -> str:

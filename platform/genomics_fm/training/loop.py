@@ -1,6 +1,7 @@
 """Pretraining from first step to saved encoder, resuming from the newest whole checkpoint."""
 
 import json
+import math
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
@@ -9,7 +10,7 @@ from typing import Any
 
 from genomics_fm.artefacts import sha256_json, write_bytes
 from genomics_fm.corpus.manifest import Corpus
-from genomics_fm.errors import InputError, writing
+from genomics_fm.errors import InputError, require, writing
 from genomics_fm.model.encoder import EncoderConfig
 from genomics_fm.model.heads import new_language_model
 from genomics_fm.model.weights import TIED, save_encoder, set_deterministic
@@ -57,6 +58,14 @@ class TrainingConfig:
     stream: StreamConfig = field(default_factory=StreamConfig)
     optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
 
+    def __post_init__(self) -> None:
+        for name in (
+            "steps", "batch_rows", "rows_per_microbatch", "checkpoint_steps", "keep_checkpoints", "threads",
+        ):  # fmt: skip
+            require(getattr(self, name) >= 1, name, getattr(self, name), "at least 1")
+        for name, weight in self.vocabulary_weights.items():
+            require(0 <= weight < math.inf, f"vocabulary_weights {name}", weight, "a number from 0 up")
+
 
 def identity(config: TrainingConfig, corpus_sha256: str, vocabulary_sha256: str) -> dict[str, str]:
     """What a run belongs to; its checkpoints and its encoder carry it, and others refuse them."""
@@ -93,8 +102,11 @@ class Run:
         """Build everything and resume from the newest whole checkpoint of `folder`.
 
         Raises:
-            InputError: the newest checkpoint belongs to another config, corpus or vocabulary.
+            InputError: the newest checkpoint belongs to another config, corpus or vocabulary, or a weight is given
+                for a vocabulary that the ensemble lacks.
         """
+        for name in config.vocabulary_weights:
+            require(name in vocabulary.names, "vocabulary_weights", name, f"one of {', '.join(vocabulary.names)}")
         set_deterministic(config.threads)
         self.config, self.vocabulary, self.folder = config, vocabulary, folder
         self.workers = Workers.current()

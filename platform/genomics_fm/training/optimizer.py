@@ -1,9 +1,12 @@
 """AdamW as published, and its schedule (SPEC 1.F)."""
 
+import math
 from dataclasses import dataclass
 
 import torch
 from torch import nn
+
+from genomics_fm.errors import require
 
 
 @dataclass(frozen=True)
@@ -25,6 +28,13 @@ class OptimizerConfig:
     weight_decay: float = 0.01
     clip_norm: float = 1.0
     warmup_steps: int = 10_000
+
+    def __post_init__(self) -> None:
+        for name in ("learning_rate", "clip_norm", "eps"):
+            require(0 < getattr(self, name) < math.inf, name, getattr(self, name), "a number above 0")
+        require(0 <= self.weight_decay < math.inf, "weight_decay", self.weight_decay, "a number from 0 up")
+        require(all(0 <= beta < 1 for beta in self.betas), "betas", self.betas, "two numbers from 0 up, below 1")
+        require(self.warmup_steps >= 0, "warmup_steps", self.warmup_steps, "0 or more")
 
 
 def learning_rate(config: OptimizerConfig, step: int, steps: int) -> float:
