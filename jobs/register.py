@@ -226,7 +226,7 @@ def _fetch(client: Any, tracking_uri: str, name: str, version: str) -> Located:
     if source.startswith("file://") or source.startswith("/"):
         model = launch.local_folder(source, "artifact")
     else:
-        model = launch.storage() / "heads" / f"{name}-{version}"
+        model = _download_folder(client, name, version)
         if not (model / "MLmodel").is_file():
             _download(source, model, tracking_uri)
     if not (model / "MLmodel").is_file():
@@ -237,13 +237,24 @@ def _fetch(client: Any, tracking_uri: str, name: str, version: str) -> Located:
     return Located(_data_folder(model), name, version)
 
 
+def _download_folder(client: Any, name: str, version: str) -> Path:
+    """Where a version is kept here; the content's hash tells version 1 of one server from another's."""
+    found = client.get_model_version(name, version)
+    content = str(found.tags.get("head_sha256") or found.run_id)
+    return launch.storage() / "heads" / f"{name}-{version}-{content[:16]}"
+
+
 def _download(source: str, target: Path, tracking_uri: str) -> None:
+    """Download beside `target` and rename; what another process put there meanwhile is the same, and stays."""
     import mlflow
 
     with tempfile.TemporaryDirectory(dir=_made(target.parent)) as scratch:
         path = mlflow.artifacts.download_artifacts(artifact_uri=source, dst_path=scratch, tracking_uri=tracking_uri)
-        shutil.rmtree(target, ignore_errors=True)
-        shutil.move(path, target)
+        try:
+            Path(path).rename(target)
+        except OSError:
+            if not (target / "MLmodel").is_file():
+                raise
 
 
 def _made(folder: Path) -> Path:

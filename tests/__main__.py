@@ -15,6 +15,8 @@ FULL = "--full"
 FAST = ["tests/unit"]
 SLOW = ["tests/integration", "tests/faults", "tests/e2e"]
 GRACE_SECONDS = 10
+NOTHING_COLLECTED = 5
+"""pytest's exit code; expected of some folders when arguments choose the tests."""
 
 
 def checks(arguments: list[str]) -> list[tuple[str, list[str]]]:
@@ -51,14 +53,22 @@ def run(command: list[str]) -> int:
 
 
 def main() -> None:
-    started = time.monotonic()
+    started, chosen = time.monotonic(), any(argument != FULL for argument in sys.argv[1:])
+    tested = False
     for name, command in checks(sys.argv[1:]):
         print(f"== {name}", flush=True)
         begun = time.monotonic()
         code = run(command)
+        if code == NOTHING_COLLECTED and chosen:
+            print(f"== {name}: none chosen")
+            continue
+        tested = tested or "pytest" in command
         print(f"== {name}: {'passed' if code == 0 else 'FAILED'} in {time.monotonic() - begun:.0f} s", flush=True)
         if code:
             sys.exit(code)
+    if not tested:
+        print("== no test matches the arguments")
+        sys.exit(NOTHING_COLLECTED)
     print(f"== all checks passed in {time.monotonic() - started:.0f} s")
 
 

@@ -90,10 +90,15 @@ def test_a_newer_format(corpus: Path, tmp_path: Path) -> None:
     one_line(ended, 3, "format_version 99", "upgrade")
 
 
-def test_a_tracking_server_that_is_not_there(corpus: Path, tmp_path: Path) -> None:
-    arguments = ("--corpus", str(corpus), "--tracking", "http://127.0.0.1:9")
+def test_a_damaged_vocabulary(corpus: Path, tmp_path: Path) -> None:
     (corpus / "vocabulary.json").write_text("{}")
-    one_line(command("jobs.pretrain", *arguments, GENOMICS_FM_STORAGE=str(tmp_path)), 3, "vocabulary.json")
+    ended = command("jobs.pretrain", "--corpus", str(corpus), GENOMICS_FM_STORAGE=str(tmp_path))
+    one_line(ended, 3, "vocabulary.json")
+
+
+def test_a_tracking_server_that_is_not_there(tmp_path: Path) -> None:
+    arguments = ("--head", str(write_head(tmp_path / "head")), "--tracking", "http://127.0.0.1:9")
+    one_line(command("jobs.register", *arguments, GENOMICS_FM_STORAGE=str(tmp_path)), 4, "http://127.0.0.1:9")
 
 
 @pytest.fixture

@@ -1,5 +1,8 @@
 import json
+import shutil
 import threading
+import types
+from pathlib import Path
 
 import mlflow
 import pytest
@@ -172,3 +175,36 @@ def test_a_failing_run_is_recorded_as_failed(storage):
         raise ZeroDivisionError
     assert session.client.get_run(run.run_id).info.status == "FAILED"
     assert [t for t in threading.enumerate() if t.name == "mlflow-spool"] == []
+
+
+def test_downloads_of_two_servers_do_not_mix_and_one_in_use_stays(storage, tmp_path, monkeypatch):
+    """A version that lies on no file system here is kept under its content's hash."""
+
+    class Server:
+        def __init__(self, sha256):
+            self.sha256 = sha256
+
+        def get_model_version_download_uri(self, name, version):
+            return f"mlflow-artifacts:/{self.sha256}"
+
+        def get_model_version(self, name, version):
+            return types.SimpleNamespace(tags={"head_sha256": self.sha256}, run_id="r")
+
+    model = resolve(register.run(RegisterConfig(head=str(write_head(tmp_path / "h")))).uri).folder
+    while not (model / "MLmodel").is_file():
+        model = model.parent
+
+    def download(artifact_uri, dst_path, tracking_uri):
+        target = shutil.copytree(model, Path(dst_path) / "head")
+        (target / "from").write_text(artifact_uri)
+        return str(target)
+
+    monkeypatch.setattr(mlflow.artifacts, "download_artifacts", download)
+    one, two = (
+        register._fetch(Server(sha256), "http://x", "coding_or_not", "1").folder for sha256 in ("a" * 64, "b" * 64)
+    )
+    assert one != two
+    assert load_head(one).sha256 == load_head(two).sha256
+    target = next(path for path in one.parents if (path / "from").is_file())
+    register._download("mlflow-artifacts:/again", target, "http://x")
+    assert (target / "from").read_text() == f"mlflow-artifacts:/{'a' * 64}"

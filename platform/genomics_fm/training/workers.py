@@ -1,5 +1,6 @@
 """The group of workers a training runs on; a single process without a group is a group of one."""
 
+import os
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,10 +24,15 @@ class Workers:
 
     @classmethod
     def current(cls) -> "Workers":
-        """The process group that stands, else one worker alone."""
-        cuda = torch.cuda.is_available()
+        """The process group that stands, else one worker alone.
+
+        A group's backend says where its tensors live: workers that asked for no GPU meet over gloo even on a node
+        that has some. Alone, a GPU is used unless CUDA_VISIBLE_DEVICES hides it.
+        """
         if not dist.is_initialized():
-            return cls(0, 1, torch.device("cuda" if cuda else "cpu"))
+            hidden = os.environ.get("CUDA_VISIBLE_DEVICES") == ""
+            return cls(0, 1, torch.device("cuda" if torch.cuda.is_available() and not hidden else "cpu"))
+        cuda = "nccl" in dist.get_backend()
         device = torch.device("cuda", torch.cuda.current_device()) if cuda else torch.device("cpu")
         return cls(dist.get_rank(), dist.get_world_size(), device)
 
