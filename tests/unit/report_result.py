@@ -37,9 +37,15 @@ def full() -> dict[str, Any]:
             pair("pretrained kmer, 100%", "six-frame open, 100% (same cap)", -0.136, -0.161, -0.112),
             pair("pretrained bpe, 100%", "CNN, 100% (same cap)", 0.039, -0.001, 0.077),
         ],
+        "search": {
+            "vocabulary": "bpe",
+            "encoder": [[0.0003, 0.6412], [0.0007, 0.6135], [0.0029, 0.6871], [0.0011, 0.6208]],
+            "cnn": [[0.0004, 0.6523], [0.0021, 0.5987]],
+        },
         "champion": {
             "name": "yeast_coding",
             "version": "1",
+            "champion_version": "1",
             "uri": "models:/yeast_coding@champion",
             "validation_mcc": 0.741,
             "test_mcc": 0.728,

@@ -155,12 +155,56 @@ def test_a_score_or_row_count_far_from_the_reference_is_called_out() -> None:
 
 
 def test_a_smoke_run_is_not_measured_against_the_reference() -> None:
-    result = full() | {"preset": "quickstart-smoke"}
+    result = full() | {"preset": "smoke"}
     result["baselines"] = [row | {"labels_seen": 160, "test_mcc": 0.1} for row in result["baselines"]]
     source = render(result)
     assert "read none of its scores as a result" in source
     assert "not comparable" in source
     assert 'class="bad"' not in source
+
+
+def test_only_the_preset_makes_a_smoke_run() -> None:
+    assert "read none of its scores" not in render(full() | {"name": "quickstart-smoke"})
+
+
+def not_promoted() -> dict[str, Any]:
+    result = full()
+    result["champion"] |= {"version": "3", "champion_version": "2", "promoted": False, "why": "no better by validation"}
+    return result
+
+
+def test_a_head_that_was_not_promoted_is_nowhere_called_the_champion() -> None:
+    text = " ".join(Page(render(not_promoted())).text.split())
+    assert "This run's head (version 3) did not replace champion version 2: no better by validation" in text
+    assert "The champion, and how to call it" not in text
+    assert "champion of yeast_coding" not in text
+    assert "is the champion" not in text
+    printed = terminal_table(not_promoted())
+    assert "this run's head (version 3) did not replace champion version 2" in printed
+    text = " ".join(Page(render(full())).text.split())
+    assert "This run's head (version 1) is the champion" in text
+    assert "test MCC of this run's head, champion of yeast_coding" in text
+    assert "this run's head (version 1) is the champion" in terminal_table(full())
+
+
+def test_the_page_says_how_to_serve_and_not_where_the_check_was() -> None:
+    result = full()
+    result["serving"]["url"] = "http://127.0.0.1:41234/quickstart-check"
+    text = Page(render(result)).text
+    assert "41234" not in text
+    assert "./run job serve --model models:/yeast_coding@champion --port 8000" in text
+    assert "curl -s http://127.0.0.1:8000/v1/predict" in text
+
+
+def test_the_search_of_the_learning_rate_is_stated_with_every_rate_tried() -> None:
+    page = Page(render(full()))
+    words = " ".join(page.text.split())
+    assert "searched with the first vocabulary only (BPE)" in words
+    assert "used for all arms" in words
+    tried = [row for row in page.rows if row.startswith(("Encoder", "CNN ")) and "e−" in row]
+    assert len([row for row in tried if re.search(r"0\.\d{3}", row)]) >= 6
+    chosen = [row.split() for row in page.rows if "chosen" in row]
+    assert [(row[0], row[2]) for row in chosen] == [("Encoder", "0.614"), ("CNN", "0.599")]
 
 
 def test_a_served_answer_outside_the_tolerance_is_called_out() -> None:
@@ -170,7 +214,8 @@ def test_a_served_answer_outside_the_tolerance_is_called_out() -> None:
 
 
 def test_baselines_above_the_champion_on_validation_are_named() -> None:
-    assert "Baselines that score above it on validation: Six-frame rule (ORF scan) (0.871)." in render(full())
+    text = " ".join(Page(render(full())).text.split())
+    assert "Baselines that score above this run's head on validation: Six-frame rule (ORF scan) (0.871)." in text
 
 
 @pytest.mark.parametrize("missing", SECTIONS)

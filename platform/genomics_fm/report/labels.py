@@ -62,6 +62,23 @@ def section(result: dict[str, Any], key: str) -> dict[str, Any]:
     return value if isinstance(value, dict) else {}
 
 
+def replaced_nothing(found: dict[str, Any]) -> bool:
+    """Whether this run's head is not the champion: another version holds the alias, or nobody promoted it."""
+    holder = found.get("champion_version")
+    if holder is None:
+        return found.get("promoted") is False
+    return str(holder) != str(found.get("version"))
+
+
+def head_state(found: dict[str, Any]) -> str:
+    """What became of this run's head, in words."""
+    if not replaced_nothing(found):
+        return f"this run's head (version {found.get('version', '?')}) is the champion"
+    holder = found.get("champion_version")
+    other = f"replace champion version {holder}" if holder is not None else "become champion"
+    return f"this run's head (version {found.get('version', '?')}) did not {other}"
+
+
 def verdict(comparison: dict[str, Any], ends: tuple[float, float] | None) -> str:
     """What a paired comparison allows one to say: "better" only where its interval excludes 0."""
     if ends is None:

@@ -82,7 +82,7 @@ def caution(result: dict[str, Any]) -> Html:
     in_run = f"; {number(here)} in this run" if here is not None else ""
     smoke = (
         tag("p", "A smoke run only passes every stage once with tiny trials: read none of its scores as a result.")
-        if "smoke" in str(result.get("preset"))
+        if result.get("preset") == "smoke"
         else None
     )
     return tag(
@@ -109,7 +109,7 @@ def tiles(result: dict[str, Any]) -> Html | None:
     made: list[tuple[str, str]] = []
     best = labels.section(result, "champion")
     if finite(best.get("test_mcc")) is not None:
-        made.append((number(best.get("test_mcc")), f"test MCC of {best.get('name', 'the champion')}"))
+        made.append((number(best.get("test_mcc")), f"test MCC of this run's {best_words(best)}"))
     rule = next((row for row in labels.entries(result, "baselines")
                  if labels.baseline_kind(str(row.get("name"))) == "six_frame"), None)  # fmt: skip
     if rule is not None:
@@ -120,6 +120,11 @@ def tiles(result: dict[str, Any]) -> Html | None:
     if finite(result.get("seconds")) is not None:
         made.append((duration(result.get("seconds")), "for the whole run"))
     return tag("ul", *(tag("li", tag("b", b), tag("span", s)) for b, s in made), class_="tiles") if made else None
+
+
+def best_words(found: dict[str, Any]) -> str:
+    """What the head chosen by validation may be called."""
+    return "best head by validation" if labels.replaced_nothing(found) else f"head, champion of {found.get('name')}"
 
 
 def done(result: dict[str, Any]) -> Html:
@@ -143,10 +148,14 @@ def done(result: dict[str, Any]) -> Html:
         )
     best = labels.section(result, "champion")
     if best:
-        said.append(f"The best head by validation was offered to the registry as {best.get('name')}.")
+        said.append(
+            f"The best head by validation was offered to the registry as {best.get('name')}; {labels.head_state(best)}."
+        )
     answered = labels.section(result, "serving")
     if answered:
-        said.append(f"Ray Serve loaded it and answered {count(answered.get('sequences'))} held-out sequences.")
+        said.append(
+            f"Ray Serve loaded the champion and answered {count(answered.get('sequences'))} held-out sequences."
+        )
     kept = (
         "Validation and test chromosomes of the embedded genome stayed out of the corpus, and so out of vocabulary "
         "training and pretraining."

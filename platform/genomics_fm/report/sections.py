@@ -32,6 +32,7 @@ REFERENCE_SCORES = (
 REFERENCE_ROWS = {"train": 9694, "validation": 2204, "test": 5636}
 REFERENCE_TOLERANCE = 0.03
 SERVING_TOLERANCE = 1e-5
+SERVE_PORT = 8000
 SCORE_DOMAIN = (-0.1, 1.0)
 EXAMPLE_SEQUENCE = "ATGACCGCTGAAGGTTCCGATAAACTG"
 
@@ -108,8 +109,32 @@ def results(result: dict[str, Any]) -> Html | None:
     )
     shown = table("Scores of every arm and baseline", RESULT_HEADERS, rows, numeric=(1, 2, 3, 5, 6, 7))
     return tag(
-        "section", tag("h2", "Every arm and every baseline"), tag("p", words, class_="soft"), shown, class_="names"
+        "section", tag("h2", "Every arm and every baseline"), tag("p", words, class_="soft"), shown,
+        search(result), class_="names",
+    )  # fmt: skip
+
+
+def search(result: dict[str, Any]) -> Html | None:
+    """How the learning rates were chosen, and which were tried."""
+    found = labels.section(result, "search")
+    if not found:
+        return None
+    words = (
+        "The learning rate of the encoder was searched with the first vocabulary only "
+        f"({labels.vocabulary_name(found.get('vocabulary', '?'))}), by the mean over both starts of the cross entropy "
+        "on validation rows, and used for all arms, though another vocabulary may have another optimum. The CNN's was "
+        "searched in the same way for itself."
     )
+    rows: list[list[Child]] = []
+    for key, name in (("encoder", "Encoder"), ("cnn", "CNN")):
+        tried = [pair for pair in found.get(key) or [] if isinstance(pair, list | tuple) and len(pair) == 2]
+        scores = [score for _, value in tried if (score := finite(value)) is not None]
+        for learning_rate, value in tried:
+            chosen = scores and finite(value) == min(scores)
+            rows.append([name, rate(learning_rate), number(value), "chosen" if chosen else ""])
+    headers = ("Model", "Learning rate", "Validation cross entropy", "")
+    shown = table("Learning rates tried", headers, rows, numeric=(1, 2)) if rows else None
+    return join([tag("p", words, class_="soft"), tag("div", shown, class_="slim") if shown else None])
 
 
 def comparisons(result: dict[str, Any]) -> Html | None:
@@ -143,7 +168,7 @@ def comparisons(result: dict[str, Any]) -> Html | None:
 
 
 def stronger_baselines(result: dict[str, Any]) -> str | None:
-    """Baselines whose validation score is above the champion's: R30 wants them said."""
+    """Baselines whose validation score is above that of this run's head: R30 wants them said."""
     own = finite(labels.section(result, "champion").get("validation_mcc"))
     if own is None:
         return None
@@ -154,36 +179,34 @@ def stronger_baselines(result: dict[str, Any]) -> str | None:
             name = labels.baseline_name(str(row.get("name")))
             above[name] = max(score, above.get(name, score))
     named = ", ".join(f"{name} ({number(score)})" for name, score in above.items())
-    return f"Baselines that score above it on validation: {named or 'none'}."
+    return f"Baselines that score above this run's head on validation: {named or 'none'}."
 
 
 def champion(result: dict[str, Any]) -> Html | None:
     found = labels.section(result, "champion")
     if not found:
         return None
-    name, state = str(found.get("name", "?")), "promoted" if found.get("promoted") else "not promoted"
+    name, kept = str(found.get("name", "?")), labels.replaced_nothing(found)
     uri = str(found.get("uri") or f"models:/{name}@champion")
+    state = labels.head_state(found)
+    why = f"{state[0].upper()}{state[1:]}: {found.get('why') or 'no reason recorded'}"
     facts: list[Child] = [
         tag("dt", "Registered as"), tag("dd", tag("code", f"{name}, version {found.get('version', '?')}")),
-        tag("dt", "Address"), tag("dd", tag("code", uri)),
         tag("dt", "Validation MCC"), tag("dd", number(found.get("validation_mcc"))),
         tag("dt", "Test MCC"), tag("dd", number(found.get("test_mcc")) + " (not used in the choice)"),
-        tag("dt", "This run's head"), tag("dd", f"{state}: {found.get('why') or 'no reason recorded'}"),
     ]  # fmt: skip
     calls = [
-        tag("p", "Without Ray, with the head's folder:"),
+        tag("p", "The champion without Ray, from its folder:"),
         tag("pre", offline_call(str(found.get("head") or "HEAD_FOLDER"))),
+        tag("p", "The champion over HTTP: start the endpoint, then ask it from another terminal:"),
+        tag("pre", f"./run job serve --model {shlex.quote(uri)} --port {SERVE_PORT}"),
+        tag("pre", http_call(f"http://127.0.0.1:{SERVE_PORT}")),
     ]
-    url = labels.section(result, "serving").get("url")
-    if url:
-        calls += [
-            tag("p", "Over HTTP, while the endpoint runs (", tag("code", "--keep-serving"), "):"),
-            tag("pre", http_call(str(url))),
-        ]
     below = stronger_baselines(result)
     return tag(
-        "section", tag("h2", "The champion, and how to call it"), tag("dl", *facts),
-        tag("p", below) if below else None, *calls,
+        "section",
+        tag("h2", "This run's head, and how to call the champion" if kept else "The champion, and how to call it"),
+        tag("p", why), tag("dl", *facts), tag("p", below) if below else None, *calls,
     )  # fmt: skip
 
 

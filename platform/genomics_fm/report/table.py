@@ -13,7 +13,7 @@ from genomics_fm.report.markup import count, interval, interval_of, number
 
 
 def terminal_table(result: dict[str, Any], width: int = 100, colour: bool = False) -> str:
-    """Scores of arms and baselines, what may be compared, and the champion, as plain text.
+    """Scores of arms and baselines, what may be compared, and what became of this run's head, as plain text.
 
     Args:
         result: the quickstart's `result.json`; absent sections are left out.
@@ -29,8 +29,7 @@ def terminal_table(result: dict[str, Any], width: int = 100, colour: bool = Fals
         console.print(compared(result))
     best = labels.section(result, "champion")
     if best:
-        state = "promoted" if best.get("promoted") else "not promoted"
-        console.print(Text(f"champion: {best.get('uri') or best.get('name')} version {best.get('version')} ({state})"))
+        console.print(Text(f"{best.get('name') or best.get('uri')}: {labels.head_state(best)}"))
     return "\n".join(line.rstrip() for line in out.getvalue().splitlines()).rstrip() + "\n"
 
 
