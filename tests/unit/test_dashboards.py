@@ -76,6 +76,14 @@ def test_every_metric_of_ours_on_a_dashboard_is_one_we_emit_and_the_reverse() ->
         assert any(re.fullmatch(pattern, stem) for stem in stems), pattern
 
 
+def test_no_alert_waits_for_a_number_that_is_never_reported() -> None:
+    """A loss or gradient that is not finite ends the step before any gauge is set."""
+    for rule in RULES:
+        assert re.search(r"\b(Inf|NaN)\b", rule["expr"]) is None, rule["alert"]
+        sides = [side.strip() for side in rule["expr"].split("!=")]
+        assert len(sides) == 1 or sides[0] != sides[1], rule["alert"]
+
+
 def test_the_dashboard_has_what_grafana_needs() -> None:
     assert DASHBOARD["uid"]
     assert DASHBOARD["title"]

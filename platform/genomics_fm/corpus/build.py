@@ -123,7 +123,9 @@ def commit(
     if absent:
         raise InputError(f"exclude_contigs {', '.join(sorted(absent))}: no contig of that name; nothing was held out")
     if not blocks:
-        raise InputError(f"{folder}: no window left of {len(sources)} sources; see the rules in docs/quickstart.md")
+        raise InputError(
+            f"{folder}: no window left of {len(sources)} sources; see 'What is dropped' in docs/quickstart.md"
+        )
     total: Counter[str] = Counter()
     species: dict[str, Counter[str]] = {}
     for report, source in zip(reports, sources, strict=True):

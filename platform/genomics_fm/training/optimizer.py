@@ -30,8 +30,9 @@ class OptimizerConfig:
     warmup_steps: int = 10_000
 
     def __post_init__(self) -> None:
-        for name in ("learning_rate", "clip_norm", "eps"):
+        for name in ("learning_rate", "eps"):
             require(0 < getattr(self, name) < math.inf, name, getattr(self, name), "a number above 0")
+        require(self.clip_norm > 0, "clip_norm", self.clip_norm, "a number above 0 (inf for no clipping)")
         require(0 <= self.weight_decay < math.inf, "weight_decay", self.weight_decay, "a number from 0 up")
         require(all(0 <= beta < 1 for beta in self.betas), "betas", self.betas, "two numbers from 0 up, below 1")
         require(self.warmup_steps >= 0, "warmup_steps", self.warmup_steps, "0 or more")

@@ -96,7 +96,8 @@ def train_step(
     norm = whole(nn.utils.clip_grad_norm_(model.parameters(), clip_norm))
     sums_V = workers.sum(sums_V)
     if not (torch.isfinite(norm) and torch.isfinite(sums_V).all()):
-        raise InputError(f"loss {sums_V.tolist()}, gradient norm {norm.item()}: not finite; lower the learning rate")
+        found = f"loss {sums_V.tolist()}, gradient norm {norm.item()}"
+        raise InputError(f"{found}: not finite; lower the learning rate and use another --name")
     optimizer.step()
     present = {name: i for i, name in enumerate(names) if counts_V[i] > 0}
     return StepResult(
