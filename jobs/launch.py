@@ -150,8 +150,11 @@ def _start_local(folder: str, num_cpus: int) -> None:
             _temp_dir=folder,
             runtime_env={"env_vars": {"PYTHONPATH": ":".join(paths), **QUIET_RAY}},
         )
-    except (ConnectionError, TimeoutError, RuntimeError) as error:
+    except (ConnectionError, TimeoutError, RuntimeError, OSError) as error:
         raise EnvironmentFault(f"Ray did not start: {error}; try again, or set RAY_ADDRESS") from error
+    token = Path.home() / ".ray" / "auth_token"
+    if token.is_file() and token.stat().st_uid == os.getuid():
+        token.chmod(0o600)  # Ray writes it for all to read
 
 
 def _terminate(signum: int, _frame: Any) -> None:
