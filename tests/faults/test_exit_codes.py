@@ -26,7 +26,7 @@ def corpus(tmp_path: Path) -> Path:
     return folder
 
 
-def one_line(ended: Ended, code: int, *words: str) -> None:
+def check_one_line(ended: Ended, code: int, *words: str) -> None:
     """The command ended with `code` and one line on stderr that holds all `words`."""
     assert ended.code == code, ended.err
     lines = [line for line in ended.err.splitlines() if line.startswith("error: ")]
@@ -37,8 +37,8 @@ def one_line(ended: Ended, code: int, *words: str) -> None:
 
 
 def test_a_missing_file() -> None:
-    one_line(command("jobs.quickstart", "--fasta", "absent.fa"), 2, "absent.fa", "no such file")
-    one_line(command("genomics_fm.cli", "check", "absent.fa"), 2, "absent.fa")
+    check_one_line(command("jobs.quickstart", "--fasta", "absent.fa"), 2, "absent.fa", "no such file")
+    check_one_line(command("genomics_fm.cli", "check", "absent.fa"), 2, "absent.fa")
 
 
 @pytest.mark.parametrize(
@@ -48,12 +48,12 @@ def test_a_missing_file() -> None:
 def test_files_that_are_no_genome(tmp_path: Path, content: str, words: str) -> None:
     path = tmp_path / "input.fa"
     path.write_text(content)
-    one_line(command("genomics_fm.cli", "check", str(path)), 2, str(path), words)
+    check_one_line(command("genomics_fm.cli", "check", str(path)), 2, str(path), words)
 
 
 def test_a_typo_in_the_config() -> None:
-    one_line(command("jobs.quickstart", "--sweep.fractoins", "0.1"), 2, "--sweep.fractions")
-    one_line(command("jobs.quickstart", "--training.steps", "many"), 2, "--training.steps", "many")
+    check_one_line(command("jobs.quickstart", "--sweep.fractoins", "0.1"), 2, "--sweep.fractions")
+    check_one_line(command("jobs.quickstart", "--training.steps", "many"), 2, "--training.steps", "many")
 
 
 def test_a_port_in_use() -> None:
@@ -61,13 +61,13 @@ def test_a_port_in_use() -> None:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = str(taken.getsockname()[1])
-        one_line(command("jobs.serve", "--port", port), 4, f"127.0.0.1:{port}", "--port")
-        one_line(command("jobs.quickstart", "--port", port), 4, f"127.0.0.1:{port}", "--port")
+        check_one_line(command("jobs.serve", "--port", port), 4, f"127.0.0.1:{port}", "--port")
+        check_one_line(command("jobs.quickstart", "--port", port), 4, f"127.0.0.1:{port}", "--port")
 
 
 def test_a_folder_without_a_manifest(tmp_path: Path, corpus: Path) -> None:
     (corpus / "manifest.json").unlink()
-    one_line(command("jobs.train_vocabulary", "--corpus", str(corpus)), 2, "manifest.json", "jobs.build_corpus")
+    check_one_line(command("jobs.train_vocabulary", "--corpus", str(corpus)), 2, "manifest.json", "jobs.build_corpus")
 
 
 def test_a_manifest_that_disagrees_with_its_blocks(corpus: Path) -> None:
@@ -75,30 +75,30 @@ def test_a_manifest_that_disagrees_with_its_blocks(corpus: Path) -> None:
     data = bytearray(block.read_bytes())
     data[len(data) // 2] ^= 1
     block.write_bytes(bytes(data))
-    one_line(command("jobs.train_vocabulary", "--corpus", str(corpus)), 3, block.name, "sha256")
+    check_one_line(command("jobs.train_vocabulary", "--corpus", str(corpus)), 3, block.name, "sha256")
 
 
 def test_a_newer_format(corpus: Path, tmp_path: Path) -> None:
     manifest = json.loads((corpus / "manifest.json").read_text())
     (corpus / "manifest.json").write_text(json.dumps({**manifest, "format_version": 99}))
-    one_line(command("jobs.train_vocabulary", "--corpus", str(corpus)), 3, "format_version 99", "upgrade")
+    check_one_line(command("jobs.train_vocabulary", "--corpus", str(corpus)), 3, "format_version 99", "upgrade")
     head = write_head(tmp_path / "head")
     manifest = json.loads((head / "manifest.json").read_text())
     (head / "manifest.json").write_text(json.dumps({**manifest, "format_version": 99}))
     source = str(write_genome(tmp_path / "short.fa", contigs=1, length=90))
     ended = command("genomics_fm.cli", "predict", "--head", str(head), source, "-o", str(tmp_path / "out.parquet"))
-    one_line(ended, 3, "format_version 99", "upgrade")
+    check_one_line(ended, 3, "format_version 99", "upgrade")
 
 
 def test_a_damaged_vocabulary(corpus: Path, tmp_path: Path) -> None:
     (corpus / "vocabulary.json").write_text("{}")
     ended = command("jobs.pretrain", "--corpus", str(corpus), GENOMICS_FM_STORAGE=str(tmp_path))
-    one_line(ended, 3, "vocabulary.json")
+    check_one_line(ended, 3, "vocabulary.json")
 
 
 def test_a_tracking_server_that_is_not_there(tmp_path: Path) -> None:
     arguments = ("--head", str(write_head(tmp_path / "head")), "--tracking", "http://127.0.0.1:9")
-    one_line(command("jobs.register", *arguments, GENOMICS_FM_STORAGE=str(tmp_path)), 4, "http://127.0.0.1:9")
+    check_one_line(command("jobs.register", *arguments, GENOMICS_FM_STORAGE=str(tmp_path)), 4, "http://127.0.0.1:9")
 
 
 @pytest.fixture
@@ -117,7 +117,7 @@ def test_a_full_disk_leaves_nothing_that_looks_whole(small_disk: Path, tmp_path:
     genome = write_genome(tmp_path / "large.fa", contigs=1, length=3_000_000)
     place = {"GENOMICS_FM_STORAGE": str(small_disk)}
     ended = command("jobs.build_corpus", "--genomes", str(genome), "--name", "corpus", **place)
-    one_line(ended, 4, str(small_disk), "disk full")
+    check_one_line(ended, 4, str(small_disk), "disk full")
     assert not list(small_disk.rglob("manifest.json"))
     ended = command("jobs.train_vocabulary", "--corpus", str(small_disk / "corpora" / "corpus"))
-    one_line(ended, 2, "jobs.build_corpus")
+    check_one_line(ended, 2, "jobs.build_corpus")
