@@ -20,9 +20,10 @@ from genomics_fm.vocabulary.ensemble import Ensemble
 from genomics_fm.vocabulary.kmer import KmerVocabulary
 from tests.commands import ROOT, Ended, command, write_genome
 
-STEPS = 14
+STEPS = 40  # enough that a kill after five of them comes well before the end
 SETTINGS = (
     "--preset", "smoke", f"--training.steps={STEPS}", "--training.checkpoint-steps=3", "--training.encoder.layers=1",
+    "--training.stream.max-segment-bp", "bpe=600", "kmer=300",
     "--training.encoder.width=32", "--training.encoder.heads=2", "--training.encoder.ffn-width=48",
 )  # fmt: skip
 

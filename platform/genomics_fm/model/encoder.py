@@ -19,13 +19,13 @@ INITIAL_STD = 0.02
 
 @dataclass(frozen=True)
 class EncoderConfig:
-    """Size of an encoder. Defaults are `tiny`, about 1.5 M parameters with a vocabulary of 7,266."""
+    """Size of an encoder. Defaults are `tiny`, about 1.4 M parameters with a vocabulary of 7,266."""
 
     vocabulary_size: int = 7266
     layers: int = 2
     width: int = 128
     heads: int = 4
-    ffn_width: int = 512
+    ffn_width: int = 384
     position: Literal["alibi", "ape"] = "alibi"
     max_positions: int = 512
     type_vocabulary_size: int = 2
