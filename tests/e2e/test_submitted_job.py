@@ -18,6 +18,8 @@ from pathlib import Path
 import pytest
 import yaml
 
+from genomics_fm.inference.head import load_head
+from jobs import register
 from tests.metric_names import names_in_dashboards
 
 ROOT = Path(__file__).parents[2]
@@ -44,7 +46,7 @@ class Cluster:
 @pytest.fixture(scope="module")
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     """A head node on free ports, with a temporary folder and a token of its own."""
-    gcs, dashboard, metrics, client = free_ports(4)
+    gcs, dashboard, metrics, client, agent_http, agent_grpc = free_ports(6)
     folder = Path(f"/tmp/gfm-e2e-{secrets.token_hex(4)}")  # sockets below it: the path must be short
     environment = {
         **{k: v for k, v in os.environ.items() if not k.startswith("RAY_")},
@@ -57,6 +59,7 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     command = [
         "ray", "start", "--head", "--block", "--disable-usage-stats", "--num-cpus=4", "--include-dashboard=true",
         f"--port={gcs}", f"--dashboard-port={dashboard}", f"--metrics-export-port={metrics}",
+        f"--dashboard-agent-listen-port={agent_http}", f"--dashboard-agent-grpc-port={agent_grpc}",
         f"--ray-client-server-port={client}", f"--temp-dir={folder}", f"--resources={json.dumps({NODE_RESOURCE: 1})}",
         "--object-store-memory=300000000",
     ]  # fmt: skip
@@ -168,11 +171,10 @@ def test_its_tasks_ran_on_the_submitted_cluster(submitted: Submitted) -> None:
 
 
 def test_the_registered_model_is_in_the_given_tracking_store(submitted: Submitted) -> None:
-    from jobs import tracking
-
-    version = tracking.client(submitted.tracking).get_model_version_by_alias("yeast_coding", "champion")
-    assert int(version.version) == 1
-    assert str(submitted.storage) in version.source
+    located = register.resolve("models:/yeast_coding@champion", submitted.tracking)
+    assert located.version == "1"
+    assert located.folder.is_relative_to(submitted.storage)
+    assert load_head(located.folder).card.task == "yeast_coding"
 
 
 def test_every_metric_of_the_dashboards_is_emitted(submitted: Submitted) -> None:
