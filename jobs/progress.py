@@ -25,12 +25,17 @@ def rate(count: float, seconds: float, unit: str) -> str:
 
 @contextmanager
 def watched(look: Callable[[], str | None], interval_seconds: float = INTERVAL_SECONDS) -> Iterator[None]:
-    """Print what `look` returns every few seconds while the block runs; None and repeats are not printed."""
+    """Print what `look` returns every few seconds while the block runs, and once more at its end.
+
+    None and repeats are not printed.
+    """
     stop = threading.Event()
 
     def watch() -> None:
         last = None
-        while not stop.wait(interval_seconds):
+        ended = False
+        while not ended:
+            ended = stop.wait(interval_seconds)
             text = look()
             if text is not None and text != last:
                 say(text)

@@ -20,7 +20,7 @@ from genomics_fm.vocabulary.ensemble import Ensemble
 from genomics_fm.vocabulary.kmer import KmerVocabulary
 from tests.commands import ROOT, Ended, command, write_genome
 
-STEPS = 40  # enough that a kill after five of them comes well before the end
+STEPS = 60  # workers outlive their killed driver by a second or two: this is well beyond that
 SETTINGS = (
     "--preset", "smoke", f"--training.steps={STEPS}", "--training.checkpoint-steps=3", "--training.encoder.layers=1",
     "--training.stream.max-segment-bp", "bpe=600", "kmer=300",

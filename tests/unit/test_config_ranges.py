@@ -62,12 +62,19 @@ def test_a_value_out_of_range_is_refused(config: Any, name: str, value: Any) -> 
     assert "\n" not in message
 
 
-def test_the_edges_are_allowed() -> None:
-    TrainingConfig(steps=1, batch_rows=1, rows_per_microbatch=1, checkpoint_steps=1, keep_checkpoints=1)
-    StreamConfig(streams=1, row_tokens=8, pending=1)
-    OptimizerConfig(warmup_steps=0, weight_decay=0.0)
-    TrialConfig(fraction=1.0, updates=1, batch_rows=1, cap=2)
-    EncoderConfig(layers=1, width=1, heads=1, ffn_width=1)
+@pytest.mark.parametrize(
+    ("config", "edges"),
+    [
+        (TrainingConfig, {"steps": 1, "batch_rows": 1, "rows_per_microbatch": 1, "checkpoint_steps": 1}),
+        (StreamConfig, {"streams": 1, "row_tokens": 8, "pending": 1}),
+        (OptimizerConfig, {"warmup_steps": 0, "weight_decay": 0.0}),
+        (TrialConfig, {"fraction": 1.0, "updates": 1, "batch_rows": 1, "cap": 2}),
+        (EncoderConfig, {"layers": 1, "width": 1, "heads": 1, "ffn_width": 1}),
+    ],
+)
+def test_the_edges_are_allowed(config: Any, edges: dict[str, Any]) -> None:
+    made = config(**edges)
+    assert {name: getattr(made, name) for name in edges} == edges
 
 
 @dataclass(frozen=True)

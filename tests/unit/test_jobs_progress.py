@@ -52,3 +52,10 @@ def test_a_clock_runs() -> None:
     clock = Clock()
     time.sleep(0.01)
     assert 0.01 <= clock.seconds < 5
+
+
+def test_the_last_state_is_said_even_between_two_looks(capsys: pytest.CaptureFixture[str]) -> None:
+    state = ["step 1"]
+    with watched(lambda: state[-1], interval_seconds=60):
+        state.append("step 40")
+    assert capsys.readouterr().err == "step 40\n"

@@ -32,7 +32,7 @@ def client(served):
     return make_client(served)
 
 
-def is_problem(response, status):
+def assert_problem(response, status):
     assert response.status_code == status, response.text
     assert response.headers["content-type"] == "application/problem+json"
     assert len(response.content) <= 4096
@@ -93,7 +93,7 @@ def test_the_shortest_and_the_longest_are_accepted(client, length):
 )
 def test_bad_sequences_are_422(client, sequences, words):
     body = json.dumps({"sequences": sequences})
-    assert words in is_problem(client.post("/v1/predict", content=body), 422)
+    assert words in assert_problem(client.post("/v1/predict", content=body), 422)
 
 
 @pytest.mark.parametrize(
@@ -117,7 +117,7 @@ def test_bad_sequences_are_422(client, sequences, words):
     ids=range(14),
 )
 def test_what_is_not_the_request_object_is_422(client, body):
-    is_problem(client.post("/v1/predict", content=body), 422)
+    assert_problem(client.post("/v1/predict", content=body), 422)
 
 
 def test_random_bytes_never_crash_it(client):
@@ -129,17 +129,17 @@ def test_random_bytes_never_crash_it(client):
             body[draw.randrange(len(body))] = draw.randrange(256)
         response = client.post("/v1/predict", content=bytes(body))
         if response.status_code != 200:
-            is_problem(response, 422)
+            assert_problem(response, 422)
 
 
 def test_too_large_a_body_is_413_declared_or_chunked(client):
     whole = json.dumps({"sequences": [SECRET * 90] * 12}).encode()
     assert len(whole) > LIMITS.body_bytes
-    is_problem(client.post("/v1/predict", content=whole), 413)
-    is_problem(client.post("/v1/predict", content=(whole[i : i + 999] for i in range(0, len(whole), 999))), 413)
+    assert_problem(client.post("/v1/predict", content=whole), 413)
+    assert_problem(client.post("/v1/predict", content=(whole[i : i + 999] for i in range(0, len(whole), 999))), 413)
     edge = b'{"sequences": ["ACGTACGTACGT"]}'.ljust(LIMITS.body_bytes)
     assert client.post("/v1/predict", content=edge).status_code == 200
-    is_problem(client.post("/v1/predict", content=edge + b" "), 413)
+    assert_problem(client.post("/v1/predict", content=edge + b" "), 413)
 
 
 def test_reading_stops_at_the_limit(served):
@@ -161,20 +161,20 @@ def test_reading_stops_at_the_limit(served):
 
 
 def test_unknown_paths_and_methods_are_problems(client):
-    is_problem(client.get(f"/{SECRET}"), 404)
-    is_problem(client.post(f"/v1/predict/{SECRET}", json={}), 404)
-    is_problem(client.get("/v1/predict/"), 404)
+    assert_problem(client.get(f"/{SECRET}"), 404)
+    assert_problem(client.post(f"/v1/predict/{SECRET}", json={}), 404)
+    assert_problem(client.get("/v1/predict/"), 404)
     response = client.get("/v1/predict")
-    is_problem(response, 405)
+    assert_problem(response, 405)
     assert response.headers["allow"] == "POST"
-    is_problem(client.delete("/v1/model"), 405)
+    assert_problem(client.delete("/v1/model"), 405)
 
 
 def test_a_crash_is_a_500_without_its_message(served):
     async def broken(prepared):
         raise RuntimeError(SECRET)
 
-    detail = is_problem(make_client(served, broken).post("/v1/predict", json={"sequences": [SECRET]}), 500)
+    detail = assert_problem(make_client(served, broken).post("/v1/predict", json={"sequences": [SECRET]}), 500)
     assert "log" in detail
 
 
@@ -184,7 +184,7 @@ def test_a_probability_that_is_no_number_is_a_500(served, monkeypatch):
 
         return [Prediction("coding", float("nan"), None, ())]
 
-    is_problem(make_client(served, diverged).post("/v1/predict", json={"sequences": [SECRET]}), 500)
+    assert_problem(make_client(served, diverged).post("/v1/predict", json={"sequences": [SECRET]}), 500)
 
 
 def test_too_slow_is_504_and_too_many_is_503(served):
@@ -192,7 +192,7 @@ def test_too_slow_is_504_and_too_many_is_503(served):
         await asyncio.sleep(30)
 
     client = make_client(served, slow)
-    is_problem(client.post("/v1/predict", json={"sequences": [SECRET]}), 504)
+    assert_problem(client.post("/v1/predict", json={"sequences": [SECRET]}), 504)
 
     async def burst():
         import httpx
@@ -206,13 +206,13 @@ def test_too_slow_is_504_and_too_many_is_503(served):
     statuses = sorted(a.status_code for a in answers)
     assert statuses == [503, 503, 503, 504, 504]
     assert all(a.headers["retry-after"] == "1" for a in answers if a.status_code == 503)
-    is_problem(next(a for a in answers if a.status_code == 503), 503)
+    assert_problem(next(a for a in answers if a.status_code == 503), 503)
 
 
 def test_refused_requests_free_their_place(served):
     client = make_client(served)
     for _ in range(5):
-        is_problem(client.post("/v1/predict", json={"sequences": []}), 422)
+        assert_problem(client.post("/v1/predict", json={"sequences": []}), 422)
     assert client.post("/v1/predict", json={"sequences": [SECRET]}).status_code == 200
 
 
@@ -237,4 +237,4 @@ def test_health_model_and_openapi(client, served):
 
 def test_no_page_loads_scripts_from_elsewhere(client):
     for path in ("/docs", "/redoc", "/"):
-        is_problem(client.get(path), 404)
+        assert_problem(client.get(path), 404)
