@@ -9,6 +9,7 @@ from typing import Any
 from genomics_fm.errors import CorruptArtefact, InputError, writing
 
 HASH_CHUNK_BYTES = 1 << 20
+_SUM_MODULUS = 1 << 256
 
 
 def sha256_bytes(data: bytes) -> str:
@@ -21,6 +22,40 @@ def sha256_file(path: Path) -> str:
         while chunk := file.read(HASH_CHUNK_BYTES):
             digest.update(chunk)
     return digest.hexdigest()
+
+
+class ContentSum:
+    """A hash of many things that does not depend on their order: the sum of their sha256 modulo 2**256.
+
+    It tells damage and change apart from sameness; it is not meant to withstand someone who forges content.
+    """
+
+    def __init__(self) -> None:
+        self.count = 0
+        self._sum = 0
+
+    def add(self, data: bytes) -> None:
+        """Count one thing in."""
+        self.count += 1
+        self._sum = (self._sum + int.from_bytes(hashlib.sha256(data).digest(), "big")) % _SUM_MODULUS
+
+    def merge(self, other: "ContentSum") -> None:
+        """Count in all that `other` has counted."""
+        self.count += other.count
+        self._sum = (self._sum + other._sum) % _SUM_MODULUS
+
+    def state(self) -> list[Any]:
+        """Count and hex sum, for JSON; `ContentSum.of(state)` goes on from there."""
+        return [self.count, self.hexdigest()]
+
+    @classmethod
+    def of(cls, state: list[Any]) -> "ContentSum":
+        made = cls()
+        made.count, made._sum = int(state[0]), int(state[1], 16)
+        return made
+
+    def hexdigest(self) -> str:
+        return f"{self._sum:064x}"
 
 
 def canonical_json(value: Any) -> bytes:
@@ -47,13 +82,23 @@ def write_bytes(path: Path, data: bytes) -> None:
             temporary.unlink(missing_ok=True)
 
 
+def json_bytes(value: Any) -> bytes:
+    """JSON as our files hold it: for people to read, and the same bytes for equal values."""
+    return json.dumps(value, indent=1, sort_keys=True, allow_nan=False).encode() + b"\n"
+
+
+def sealed(value: dict[str, Any]) -> dict[str, Any]:
+    """A JSON object with the hash of the rest of it as `sha256`, so that any change to it is noticed."""
+    return {**value, "sha256": sha256_json(value)}
+
+
 def write_json(path: Path, value: Any) -> None:
-    write_bytes(path, json.dumps(value, indent=1, sort_keys=True, allow_nan=False).encode() + b"\n")
+    write_bytes(path, json_bytes(value))
 
 
 def write_sealed_json(path: Path, value: dict[str, Any]) -> None:
-    """Write a JSON object with the hash of the rest of it as `sha256`, so that any change to it is noticed."""
-    write_json(path, {**value, "sha256": sha256_json(value)})
+    """Write `sealed(value)`."""
+    write_json(path, sealed(value))
 
 
 def read_sealed_json(path: Path, format_version: int, absent: str) -> dict[str, Any]:
@@ -63,10 +108,7 @@ def read_sealed_json(path: Path, format_version: int, absent: str) -> dict[str, 
         InputError: there is no such file.
         CorruptArtefact: as in `read_json`, or the content does not match its hash.
     """
-    value = read_json(path, format_version, absent)
-    if value.pop("sha256", None) != sha256_json(value):
-        raise CorruptArtefact(f"{path}: changed since it was written; restore it or make it again")
-    return value
+    return unsealed(read_json(path, format_version, absent), str(path))
 
 
 def read_json(path: Path, format_version: int, absent: str) -> dict[str, Any]:
@@ -83,16 +125,28 @@ def read_json(path: Path, format_version: int, absent: str) -> dict[str, Any]:
     """
     if not path.is_file():
         raise InputError(f"{path}: no such file; {absent}")
+    return parse_json(path.read_bytes(), str(path), format_version)
+
+
+def unsealed(value: dict[str, Any], shown: str) -> dict[str, Any]:
+    """A sealed object without its hash, which must agree with the rest; `shown` names the file."""
+    if value.pop("sha256", None) != sha256_json(value):
+        raise CorruptArtefact(f"{shown}: changed since it was written; restore it or make it again")
+    return value
+
+
+def parse_json(data: bytes, shown: str, format_version: int) -> dict[str, Any]:
+    """What one of our JSON files holds, its `format_version` checked; `shown` names it in messages."""
     try:
-        value = json.loads(path.read_bytes())
+        value = json.loads(data)
     except (ValueError, UnicodeDecodeError) as error:
-        raise CorruptArtefact(f"{path}: not JSON ({error}); restore it or make it again") from error
+        raise CorruptArtefact(f"{shown}: not JSON ({error}); restore it or make it again") from error
     version = value.get("format_version") if isinstance(value, dict) else None
     if not isinstance(version, int):
-        raise CorruptArtefact(f"{path}: no format_version; restore it or make it again")
+        raise CorruptArtefact(f"{shown}: no format_version; restore it or make it again")
     if version > format_version:
         raise CorruptArtefact(
-            f"{path}: format_version {version} is newer than {format_version}, the newest this version reads; "
+            f"{shown}: format_version {version} is newer than {format_version}, the newest this version reads; "
             "upgrade genomics-fm"
         )
     return value

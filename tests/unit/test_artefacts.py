@@ -93,3 +93,22 @@ def test_any_change_to_a_sealed_file_is_noticed(tmp_path: Path) -> None:
         path.write_text(json.dumps(changed))
         with pytest.raises(CorruptArtefact, match="changed since it was written"):
             artefacts.read_sealed_json(path, 1, "")
+
+
+def test_a_content_sum_knows_neither_order_nor_grouping() -> None:
+    things = [f"thing {number}".encode() for number in range(5)]
+    whole, first, second = artefacts.ContentSum(), artefacts.ContentSum(), artefacts.ContentSum()
+    for thing in reversed(things):
+        whole.add(thing)
+    for number, thing in enumerate(things):
+        (first if number % 2 else second).add(thing)
+    first.merge(artefacts.ContentSum.of(second.state()))
+    assert (first.count, first.hexdigest()) == (5, whole.hexdigest())
+    first.add(things[0])
+    assert first.hexdigest() != whole.hexdigest()
+
+
+def test_a_content_sum_of_one_thing_is_its_sha256() -> None:
+    one = artefacts.ContentSum()
+    one.add(b"thing")
+    assert one.hexdigest() == artefacts.sha256_bytes(b"thing")
