@@ -13,6 +13,9 @@ _MIX_1 = np.uint64(0xBF58476D1CE4E5B9)
 _MIX_2 = np.uint64(0x94D049BB133111EB)
 _MASK = (1 << 64) - 1
 _TO_UNIT = 2.0**-53
+_ROUNDS = 4
+_AT_ONCE = 1 << 15
+"""Positions permuted together: their temporary arrays stay in a core's cache."""
 
 
 def _mix(state: np.ndarray) -> np.ndarray:
@@ -63,8 +66,47 @@ def permuted(position: int, size: int, seed: int) -> int:
     mask = (1 << half) - 1
     while True:
         left, right = position >> half, position & mask
-        for round_number in range(4):
+        for round_number in range(_ROUNDS):
             left, right = right, left ^ (_mix_int(seed + (right << 3 | round_number) * int(_GAMMA) & _MASK) & mask)
         position = left << half | right
         if position < size:
             return position
+
+
+def permuted_many(positions: np.ndarray, size: int, seed: int) -> np.ndarray:
+    """`permuted` of every position; memory beside the result does not grow with size or positions.
+
+    Args:
+        positions: integers, 0 ≤ position < size, any shape.
+        size: how many things are permuted, at most 2**63.
+        seed: a key.
+
+    Returns:
+        int64 of the positions' shape.
+    """
+    images = np.empty(positions.size, np.int64)
+    flat = positions.reshape(-1)
+    for begin in range(0, flat.size, _AT_ONCE):
+        walking = flat[begin : begin + _AT_ONCE].astype(np.uint64)
+        _walk(walking, size, seed)
+        images[begin : begin + _AT_ONCE] = walking
+    return images.reshape(positions.shape)
+
+
+def _walk(walking: np.ndarray, size: int, seed: int) -> None:
+    """Replace positions (uint64) by their images: those outside the range go through the network again."""
+    half = max(1, ((size - 1).bit_length() + 1) // 2)
+    outside = np.arange(walking.size)
+    while outside.size:
+        images = _feistel(walking[outside], half, seed)
+        walking[outside] = images
+        outside = outside[images >= size]
+
+
+def _feistel(positions: np.ndarray, half: int, seed: int) -> np.ndarray:
+    shift, mask, start = np.uint64(half), np.uint64((1 << half) - 1), np.uint64(seed & _MASK)
+    left, right = positions >> shift, positions & mask
+    for round_number in range(_ROUNDS):
+        counter = (right << np.uint64(3)) | np.uint64(round_number)
+        left, right = right, left ^ (_mix(start + counter * _GAMMA) & mask)
+    return (left << shift) | right

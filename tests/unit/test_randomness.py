@@ -3,7 +3,7 @@ import itertools
 import numpy as np
 import pytest
 
-from genomics_fm.randomness import bits, key, permuted, uniform
+from genomics_fm.randomness import bits, key, permuted, permuted_many, uniform
 from tests.corpora import kolmogorov_smirnov
 
 
@@ -82,3 +82,34 @@ def test_a_permutation_of_billions_costs_no_memory() -> None:
     size = 1_900_000_000
     images = {permuted(i, size, 3) for i in range(1_000)}
     assert len(images) == 1_000 and max(images) < size
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 4, 5, 17, 1_000, 1_900_000_000, 2**32, 2**32 + 1, 2**40 + 7, 2**62])
+def test_many_at_once_are_the_same_as_one_by_one(size: int) -> None:
+    positions = [*range(min(size, 20)), size // 2, size - 1]
+    for seed in (0, 3, key("order", 1), -1, 2**64 - 1, 2**70 + 5):
+        found = permuted_many(np.array(positions), size, seed)
+        assert found.tolist() == [permuted(position, size, seed) for position in positions]
+        assert found.dtype == np.int64
+
+
+@pytest.mark.parametrize("size", [1, 2, 31, 1_000, 65_537])
+def test_many_at_once_are_a_permutation(size: int) -> None:
+    assert np.array_equal(np.sort(permuted_many(np.arange(size), size, key("order"))), np.arange(size))
+
+
+def test_a_million_of_billions_are_all_different_and_spread() -> None:
+    size, count = 1_900_000_000, 1_000_000
+    images = permuted_many(np.arange(size - count, size), size, key(0, "order"))
+    assert np.unique(images).size == count
+    assert images.min() >= 0 and images.max() < size
+    assert kolmogorov_smirnov(images[::50] / size, 0, 1) < 1.95
+
+
+def test_many_keep_the_shape_and_the_argument() -> None:
+    positions = np.arange(40_000, dtype=np.int32).reshape(2, -1)
+    found = permuted_many(positions, 50_000, 9)
+    assert found.shape == (2, 20_000)
+    assert found[1, 0] == permuted(20_000, 50_000, 9)
+    assert np.array_equal(positions.reshape(-1), np.arange(40_000))
+    assert permuted_many(np.array([], np.int64), 5, 1).size == 0
