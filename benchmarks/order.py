@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
-from genomics_fm.randomness import key, permuted, permuted_many
+from genomics_fm.randomness import key, permuted, permuted_many, uniform
 
 ROWS = 1_900_000_000
 BLOCKS = 15_000
@@ -22,10 +22,8 @@ SEED = key(0, "order", "bpe", 0)
 
 def first_rows(rows: int, blocks: int) -> np.ndarray:
     """First row of every block of a made-up manifest, and the number of rows at its end; sizes differ."""
-    sizes = np.random.default_rng(0).dirichlet(np.full(blocks, 4.0)) * rows
-    edges = np.concatenate(([0], np.rint(np.cumsum(sizes)))).astype(np.int64)
-    edges[-1] = rows
-    return edges
+    edges = np.concatenate(([0.0], np.cumsum(0.5 + uniform(key("block sizes"), blocks))))
+    return np.rint(edges / edges[-1] * rows).astype(np.int64)
 
 
 def positions(count: int) -> Iterator[np.ndarray]:
