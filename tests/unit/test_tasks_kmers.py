@@ -24,14 +24,6 @@ def _sequences() -> list[str]:
     return ["".join(draw.choices("ACGTN", [9, 9, 9, 9, 1], k=length)) for length in (80, 3, 0, 200, 31)]
 
 
-@pytest.mark.parametrize("k", [1, 2, 3, 5, 6, 31])
-def test_canonical(k: int) -> None:
-    for sequence in _sequences():
-        codes, _ = kmers.encode([sequence])
-        ids, known = kmers.canonical(codes, k)
-        assert [_spell(int(i), k) for i in ids[known]] == _canonical(sequence, k)
-
-
 def test_counts() -> None:
     sequences = _sequences()
     table = kmers.counts(sequences, 3)
