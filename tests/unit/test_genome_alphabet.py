@@ -25,7 +25,15 @@ def test_letters_of_proteins_are_refused(letter: str) -> None:
 
 @pytest.mark.parametrize(
     ("bad", "message"),
-    [(b"\0", "NUL"), (b"\xc3", "non-ASCII byte 0xc3"), (b"-", "'-'"), (b" ", "' '"), (b"1", "'1'"), (b"\r", "lone")],
+    [
+        (b"\0", "NUL"),
+        (b"\xc3", "non-ASCII byte 0xc3"),
+        (b"-", "'-'"),
+        (b" ", "' '"),
+        (b"1", "'1'"),
+        (b"\r", "line end unlike"),
+        (b"\x01", "control character 0x01"),
+    ],
 )
 def test_other_bytes_are_refused(bad: bytes, message: str) -> None:
     with pytest.raises(InputError, match=message):

@@ -6,11 +6,12 @@ from genomics_fm.errors import InputError
 
 MAXIMUM_AMBIGUOUS = 0.10  # R11: a record with more letters outside ACGTN than this is no genome
 
-_IUPAC = b"RYSWKMBDHV"  # two- and three-base codes, read as N
+IUPAC = b"RYSWKMBDHV"  # two- and three-base codes, read as N
+_FIRST_PRINTABLE, _DELETE = 0x20, 0x7F
 _KNOWN = b"ACGTUN"
-_ACCEPTED = _KNOWN + _KNOWN.lower() + _IUPAC + _IUPAC.lower()
+_ACCEPTED = _KNOWN + _KNOWN.lower() + IUPAC + IUPAC.lower()
 _UPPER = bytes(range(ord("A"), ord("Z") + 1))
-_NORMAL = bytes.maketrans(_ACCEPTED, 2 * b"ACGTTN" + 2 * b"N" * len(_IUPAC))
+NORMAL = bytes.maketrans(_ACCEPTED, 2 * b"ACGTTN" + 2 * b"N" * len(IUPAC))
 _COMPLEMENT = str.maketrans("ACGTN", "TGCAN")
 
 
@@ -39,14 +40,25 @@ def describe(byte: int) -> str:
     """Say in words what is wrong with a refused byte, and what to do about it."""
     if byte == 0:
         return "NUL byte; the file is damaged, fetch it again"
-    if byte > 126:
+    if byte > _DELETE:
         return f"non-ASCII byte 0x{byte:02x}; save the file as plain ASCII"
     if byte == ord("\r"):
-        return "line ended by a lone carriage return; convert the line ends to LF"
+        return "line end unlike the first one of the file (LF, CRLF or CR); convert all line ends to LF"
+    if byte < _FIRST_PRINTABLE or byte == _DELETE:
+        return f"control character 0x{byte:02x}; remove it"
     letter = chr(byte)
     if letter.isalpha() or letter == "*":
         return f"letter {letter!r} is no nucleotide code (protein?); give a nucleotide sequence"
     return f"character {letter!r} in a sequence; only letters may stand there, remove it"
+
+
+def refuse_ambiguous(iupac: int, length: int, where: str) -> None:
+    """Refuse a record of which more than 10 % are ambiguity codes; `where` is its `file:line`."""
+    if iupac > MAXIMUM_AMBIGUOUS * length:
+        raise InputError(
+            f"{where}: {iupac:,} of {length:,} letters are outside ACGTN (protein?); "
+            "give a nucleotide sequence with at most 10 % ambiguity codes"
+        )
 
 
 def normalise(letters: bytes, where: str) -> Normalised:
@@ -63,13 +75,9 @@ def normalise(letters: bytes, where: str) -> Normalised:
     if bad >= 0:
         raise InputError(f"{where}: {describe(letters[bad])}")
     iupac = len(letters.translate(None, _KNOWN + _KNOWN.lower()))
-    if iupac > MAXIMUM_AMBIGUOUS * len(letters):
-        raise InputError(
-            f"{where}: {iupac:,} of {len(letters):,} letters are outside ACGTN (protein?); "
-            "give a nucleotide sequence with at most 10 % ambiguity codes"
-        )
+    refuse_ambiguous(iupac, len(letters), where)
     return Normalised(
-        sequence=letters.translate(_NORMAL).decode("ascii"),
+        sequence=letters.translate(NORMAL).decode("ascii"),
         lower=len(letters.translate(None, _UPPER)),
         u_to_t=letters.count(b"U") + letters.count(b"u"),
         iupac_to_n=iupac,

@@ -1,14 +1,20 @@
-"""Strict streaming GenBank: LOCUS, VERSION, FEATURES, ORIGIN; one record in memory at a time."""
+"""Strict streaming GenBank: LOCUS, VERSION, FEATURES, ORIGIN; the annotation of one record in memory at a time."""
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
+
+import numpy as np
 
 from genomics_fm.errors import InputError
-from genomics_fm.genome import alphabet, feature_location
-from genomics_fm.genome.fasta import split_before
-from genomics_fm.genome.records import Contig, Feature
+from genomics_fm.genome import feature_location, letters
+from genomics_fm.genome.records import ContigStream, Feature
+from genomics_fm.genome.scanner import END, Scanner
 
-_LOCUS = re.compile(r"LOCUS +(\S+) +(\d+) (bp|aa)\b")
+MAX_ANNOTATION_BYTES = 256 << 20
+"""Of one record; that of human chromosome 1 has about 140 MB."""
+
+_TEXT = bytes(range(0x20, 0x7F)) + b"\t\n"
+_LOCUS = re.compile(r"LOCUS +(\S+) +(\d{1,15}) (bp|aa)\b")
 _NAME = re.compile(r"^(VERSION|ACCESSION) +(\S+)", re.MULTILINE)
 _SECTION_END = re.compile(r"\n(?=\S)")
 _FEATURE = re.compile(r" {5}(\S+) +(\S[^\n]*(?:\n {21}[^/\s][^\n]*)*)\n")
@@ -28,85 +34,94 @@ class _Record:
         return InputError(f"{self.location}:{self.line + self.text.count(chr(10), 0, place)}: {message}")
 
 
-def read(chunks: Iterable[bytes], location: str) -> Iterator[Contig]:
-    """Contigs of a GenBank file given as chunks of whole lines.
+def read(text: Scanner) -> Iterator[ContigStream]:
+    """Contigs of a GenBank file; each is read to its end before the next is given.
+
+    Args:
+        text: stands at the first LOCUS line.
 
     Raises:
         InputError: a record without name, sequence or `//`, protein, a length that is not LOCUS's, a
             feature table or letter that cannot be read; with `file:line`.
     """
-    for line, record in split_before(chunks, b"LOCUS"):
-        if record.startswith(b"LOCUS"):
-            yield _contig(_Record(_ascii(record, line, location), line, location))
-        elif record.strip():
-            raise InputError(f"{location}:{line}: text before the first LOCUS line; remove it")
+    table = letters.table(next_record=b"/L", skipped=b" 0123456789")
+    while text.peek() != END:
+        contig = _contig(text, _annotation(text), table)
+        yield contig
+        contig.drain()
 
 
-def _ascii(record: bytes, line: int, location: str) -> str:
-    if record.isascii() and b"\0" not in record and b"\r" not in record:
-        return record.decode("ascii")
-    bad = next(place for place, byte in enumerate(record) if byte in (0, 13) or byte > 126)
-    at = line + record.count(b"\n", 0, bad)
-    raise InputError(f"{location}:{at}: {alphabet.describe(record[bad])}")
+def _annotation(text: Scanner) -> _Record:
+    """The lines before ORIGIN; the scanner then stands below that line."""
+    begun, held = text.line, 0
+    lines: list[bytes] = []
+    while text.peek() != END:
+        line = text.read_line()
+        if line.startswith(b"ORIGIN"):
+            break
+        if not lines and not line.startswith(b"LOCUS"):
+            raise text.error("no LOCUS line where a record must begin; remove the line", begun)
+        if lines and line.startswith((b"LOCUS", b"//")):
+            raise text.error("record without ORIGIN (no sequence in it); fetch the full record", begun)
+        lines.append(line)
+        held += len(line)
+        if held > MAX_ANNOTATION_BYTES:
+            raise text.error(f"more than {MAX_ANNOTATION_BYTES:,} bytes without ORIGIN; give the sequence as FASTA")
+    else:
+        raise text.error("the file ends within a record; it is cut short, fetch it again")
+    record = b"\n".join([*lines, b""])
+    if record.translate(None, _TEXT):
+        for number, line in enumerate(lines, begun):
+            text.checked(line, number)
+    return _Record(record.decode("ascii"), begun, text.location)
 
 
-def _contig(record: _Record) -> Contig:
-    text = record.text
-    locus = _LOCUS.match(text)
+def _contig(text: Scanner, record: _Record, table: np.ndarray) -> ContigStream:
+    locus = _LOCUS.match(record.text)
     if not locus:
         raise record.error(0, "LOCUS line without name and length; fetch the file again")
     if locus[3] == "aa":
         raise record.error(0, "a protein record (aa); give the nucleotide record (bp)")
-    origin, normal = _sequence(record)
     length = int(locus[2])
-    if len(normal.sequence) != length:
-        raise record.error(0, f"LOCUS says {length:,} bp, ORIGIN holds {len(normal.sequence):,}; fetch the file again")
-    features, source = _features(record, origin, length)
-    names = dict(reversed(_NAME.findall(text, 0, origin)))  # the first of each wins
-    return Contig(
+    features, source = _features(record, length)
+    names = dict(reversed(_NAME.findall(record.text)))  # the first of each wins
+    return ContigStream(
         name=names.get("VERSION") or names.get("ACCESSION") or locus[1],
-        sequence=normal.sequence,
         location=record.location,
         line=record.line,
+        runs=_runs(text, record, length, table),
         chromosome=source.get("chromosome", ""),
         organism=source.get("organism", ""),
         organelle="organelle" in source,
         features=features,
-        u_to_t=normal.u_to_t,
-        iupac_to_n=normal.iupac_to_n,
     )
 
 
-def _sequence(record: _Record) -> tuple[int, alphabet.Normalised]:
-    """(offset of the ORIGIN line, the sequence under it)."""
-    text = record.text
-    origin = text.find("\nORIGIN") + 1
-    if not origin:
-        raise record.error(0, "record without ORIGIN (no sequence in it); fetch the full record")
-    begin, end = text.index("\n", origin) + 1, text.find("\n//\n", origin) + 1
-    if not end:
-        raise record.error(len(text) - 1, "record without its closing //; the file is cut short, fetch it again")
-    if text[end + 2 :].strip():
-        raise record.error(end + 3, "text after //; a record must follow with a LOCUS line")
-    block = text[begin:end].encode("ascii")
-    bad = alphabet.first_refused(block, also=b" \n0123456789")
-    if bad >= 0:
-        raise record.error(begin + bad, alphabet.describe(block[bad]))
-    letters = block.translate(None, b" \n0123456789")
-    if not letters:
-        raise record.error(origin, "ORIGIN without letters; fetch the full record")
-    return origin, alphabet.normalise(letters, f"{record.location}:{record.line}")
+def _runs(text: Scanner, record: _Record, length: int, table: np.ndarray) -> Iterator[letters.Run]:
+    """The letters below ORIGIN up to //, which are always lower case; then what LOCUS promised is checked."""
+    found = 0
+    for run in text.letters(table):
+        found += len(run.letters)
+        yield run._replace(soft_masked=0)
+    line = text.line
+    if text.read_line().rstrip() != b"//":
+        raise text.error("record without its closing //; the file is cut short, fetch it again", line)
+    text.skip_blank_lines()
+    if text.peek() not in (END, ord("L")):
+        raise text.error("text after //; a record must follow with a LOCUS line, remove the text")
+    if found != length:
+        raise record.error(0, f"LOCUS says {length:,} bp, ORIGIN holds {found:,}; fetch the file again")
 
 
-def _features(record: _Record, origin: int, length: int) -> tuple[tuple[Feature, ...], dict[str, str]]:
+def _features(record: _Record, length: int) -> tuple[tuple[Feature, ...], dict[str, str]]:
     """(features in file order, the kept qualifiers of the first `source` feature)."""
     text = record.text
-    table = text.find("\nFEATURES", 0, origin) + 1
+    table = text.find("\nFEATURES") + 1
     if not table:
         return (), {}
     place = text.index("\n", table) + 1
     closing = _SECTION_END.search(text, place - 1)
-    end = closing.start() + 1 if closing else origin
+    end = closing.start() + 1 if closing else len(text)
     features: list[Feature] = []
     source: dict[str, str] = {}
     while place < end:

