@@ -53,7 +53,7 @@ def chunks(location: str) -> Iterator[bytes]:
     text = _unix_lines(_bytes(location))
     first = next(text, b"")
     if not first:
-        raise InputError(f"{location}:1: the file is empty; give a FASTA or GenBank file")
+        raise InputError(f"{location}:1: the file is empty; fetch it again")
     for magic, (what, cure) in _FOREIGN.items():
         if first.lstrip().startswith(magic):
             raise InputError(f"{location}:1: begins with {what}; {cure}")
