@@ -99,6 +99,29 @@ def check(
     raise typer.Exit(refused)
 
 
+@app.command()
+def describe(
+    context: typer.Context,
+    corpus: Annotated[str, typer.Argument(metavar="CORPUS", help="Corpus folder, or its s3:// or gs:// address.")],
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="HTML page to write.")] = None,
+    debug: Debug = False,
+) -> None:
+    """Say what CORPUS is made of, from its manifest: species, clades, GC, lengths, what was left out, weights."""
+    with one_line_errors(debug or context.obj):
+        if output is not None and output.suffix != ".html":
+            raise InputError(f"{output}: not an .html name; the page is written as HTML")
+        from genomics_fm.artefacts import write_bytes
+        from genomics_fm.corpus.composition import read_manifest
+        from genomics_fm.report.corpus_page import corpus_page
+        from genomics_fm.report.corpus_table import corpus_text
+
+        manifest = read_manifest(corpus)
+        print(corpus_text(manifest), end="")
+        if output is not None:
+            write_bytes(output, corpus_page(manifest, corpus).encode())
+            print(f"describe: {output}", file=sys.stderr)
+
+
 def _contents(file: str) -> str:
     """What is in one file, as a line for people."""
     from genomics_fm.genome.reader import read_genome

@@ -5,9 +5,9 @@ from typing import Any
 import polars as pl
 import pytest
 
-from genomics_fm.corpus.registries import CLADES, VERTEBRATE, read_lineage
+from genomics_fm.corpus.registries import VERTEBRATE, read_lineage
 from genomics_fm.corpus.selection import choose, clade_table, sources_of, species_of
-from genomics_fm.corpus.sources import Source
+from genomics_fm.corpus.sources import CLADES, Source
 from genomics_fm.errors import InputError
 from tests.assembly_tables import lineage_row
 

@@ -11,8 +11,6 @@ import polars as pl
 from genomics_fm.corpus.registry_tables import Layout, Report, read_pieces
 from genomics_fm.errors import InputError
 
-CLADES = ("Fungi", "Bacteria", "Protozoa", "Mammalian", "Birds", "Reptiles", "Amphibians", "Fish")
-"""The paper's categories in its order; Protozoa holds the invertebrates too."""
 VERTEBRATE = "vertebrate"
 """In place of a clade: only the lineage can tell which."""
 GROUPS = {

@@ -12,8 +12,8 @@ from collections import Counter
 
 import polars as pl
 
-from genomics_fm.corpus.registries import CLADES, VERTEBRATE
-from genomics_fm.corpus.sources import Source
+from genomics_fm.corpus.registries import VERTEBRATE
+from genomics_fm.corpus.sources import CLADES, Source
 from genomics_fm.errors import InputError
 from genomics_fm.randomness import key
 

@@ -16,6 +16,8 @@ from typing import Any
 from genomics_fm.corpus.source_rows import Cell, Row, read_rows, refuse_invisible
 from genomics_fm.errors import InputError
 
+CLADES = ("Fungi", "Bacteria", "Protozoa", "Mammalian", "Birds", "Reptiles", "Amphibians", "Fish")
+"""The paper's categories in its order (A2); Protozoa holds the invertebrates too. A list may name others."""
 PHASING = ("yes", "statistical", "no")
 REMOTE_SCHEMES = ("https", "http", "s3", "gs")
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")

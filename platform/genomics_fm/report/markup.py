@@ -102,6 +102,16 @@ def count(value: object) -> str:
     return ABSENT if known is None else f"{known:,.0f}"
 
 
+def percent(share: object, digits: int = 1) -> str:
+    """A share as per cent; one that is not 0 is not shown as 0."""
+    known = finite(share)
+    if known is None:
+        return ABSENT
+    shown = f"{100 * known:.{digits}f}"
+    least = f"{10.0**-digits:.{digits}f}"
+    return f"< {least}\u00a0%" if known > 0 and float(shown) == 0 else f"{shown}\u00a0%"
+
+
 def interval_of(entry: dict) -> tuple[float, float] | None:
     """The (low, high) of an entry's `interval`, or None when it has none."""
     ends = entry.get("interval")

@@ -1,5 +1,6 @@
 """One self-contained HTML page from a quickstart's result: no script, no network, every value escaped."""
 
+from collections.abc import Iterable
 from typing import Any
 
 from genomics_fm.report import labels, plots, sections
@@ -34,15 +35,6 @@ def render(result: dict[str, Any]) -> str:
         A whole HTML document.
     """
     name = str(result.get("name") or "quickstart")
-    head = tag(
-        "head",
-        tag("meta", charset="utf-8"),
-        tag("meta", name="viewport", content="width=device-width, initial-scale=1"),
-        tag("meta", http_equiv="Content-Security-Policy", content=CONTENT_POLICY),
-        tag("meta", name="referrer", content="no-referrer"),
-        tag("title", f"Genomics-FM report: {name}"),
-        tag("style", Html(STYLE)),
-    )
     parts = [
         heading(result, name),
         caution(result),
@@ -60,6 +52,20 @@ def render(result: dict[str, Any]) -> str:
         hashes(result),
         next_commands(result),
     ]
+    return document(f"Genomics-FM report: {name}", parts)
+
+
+def document(title: str, parts: Iterable[Child], style: str = STYLE) -> str:
+    """A whole HTML document that loads nothing from anywhere."""
+    head = tag(
+        "head",
+        tag("meta", charset="utf-8"),
+        tag("meta", name="viewport", content="width=device-width, initial-scale=1"),
+        tag("meta", http_equiv="Content-Security-Policy", content=CONTENT_POLICY),
+        tag("meta", name="referrer", content="no-referrer"),
+        tag("title", title),
+        tag("style", Html(style)),
+    )
     body = tag("body", tag("main", *parts))
     return "<!doctype html>\n" + tag("html", head, body, lang="en") + "\n"
 
