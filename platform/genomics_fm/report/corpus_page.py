@@ -14,7 +14,7 @@ from genomics_fm.report.svg import short
 CORPUS_STYLE = (
     STYLE
     + """
-.species{fill:var(--accent);fill-opacity:.55;stroke:var(--card);stroke-width:1}
+.species{fill:var(--accent);fill-opacity:.45}
 .ridge{fill:var(--accent);fill-opacity:.35;stroke:var(--accent);stroke-width:1.2;stroke-linejoin:round}
 .plot .label{font-weight:500}
 summary{cursor:pointer;color:var(--soft);font-size:.9rem}
