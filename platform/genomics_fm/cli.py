@@ -122,6 +122,24 @@ def describe(
             print(f"describe: {output}", file=sys.stderr)
 
 
+@app.command()
+def locate(
+    context: typer.Context,
+    sequences: Annotated[str, typer.Argument(metavar="SEQUENCES", help="FASTA of at least 15 nt each.")],
+    genomes: Annotated[list[str], typer.Option("--genome", help="FASTA or GenBank file; may be repeated.")],
+    outputs: Annotated[list[str], typer.Option("--output", "-o", help="BED: one for all files, or one for each.")],
+    assemblies: Annotated[list[str] | None, typer.Option("--assembly", help="Name; else the file's.")] = None,
+    debug: Debug = False,
+) -> None:
+    """Find SEQUENCES in genomes, letter for letter and on both strands, and write where, for `--exclude`."""
+    with one_line_errors(debug or context.obj):
+        from genomics_fm.genome.locate import locate as locate_all
+        from genomics_fm.genome.locate import print_progress
+
+        for located in locate_all(sequences, genomes, outputs, assemblies or (), print_progress):
+            print(f"locate: {located}", file=sys.stderr)
+
+
 def _contents(file: str) -> str:
     """What is in one file, as a line for people."""
     from genomics_fm.genome.reader import read_genome
