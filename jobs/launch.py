@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from genomics_fm.errors import EnvironmentFault, GenomicsFmError, InputError, one_line_errors
+from genomics_fm.storage import Folder, is_remote
 from jobs import config as job_config
 
 Config = TypeVar("Config")
@@ -58,6 +59,12 @@ def local_folder(uri: str, what: str) -> Path:
 def storage() -> Path:
     """Where runs live: `GENOMICS_FM_STORAGE`, else `./runs`."""
     return local_folder(os.environ.get(STORAGE_VARIABLE) or "runs", STORAGE_VARIABLE)
+
+
+def storage_folder() -> Folder:
+    """Where runs live, for jobs that can write to an object store too."""
+    uri = os.environ.get(STORAGE_VARIABLE) or "runs"
+    return Folder(uri) if is_remote(uri) else Folder(storage())
 
 
 def node_id() -> str:

@@ -15,11 +15,13 @@ from typing import Any
 
 from genomics_fm import __version__
 from genomics_fm.artefacts import sha256_file, write_bytes, write_json
+from genomics_fm.corpus.plan import Plan, content_sum, request_identity
 from genomics_fm.corpus.windows import Recipe
 from genomics_fm.errors import InputError
 from genomics_fm.pretraining.stream import StreamConfig
 from genomics_fm.report.page import render
 from genomics_fm.report.table import terminal_table
+from genomics_fm.storage import Folder
 from genomics_fm.tasks.coding import TEST_CHROMOSOMES, VALIDATION_CHROMOSOMES
 from genomics_fm.training.loop import TrainingConfig
 from jobs import (
@@ -123,14 +125,17 @@ def _corpus(pipeline: Pipeline) -> dict[str, Any]:
     held_out = (*TEST_CHROMOSOMES, *VALIDATION_CHROMOSOMES)
     sources = [build_corpus.source_of(location, held_out) for location in YEAST]
     sources += [build_corpus.source_of(name, ()) for name in config.fasta]
-    inputs = build_corpus.identity(sources, config.recipe)
-    return pipeline.stage("corpus", inputs, lambda folder: build_corpus.run_sources(sources, config.recipe, folder))
+    plan = Plan(recipe=config.recipe)
+    inputs = request_identity(sources, plan)
+    return pipeline.stage(
+        "corpus", inputs, lambda folder: build_corpus.run_sources(sources, plan, Folder(folder), verify=True)
+    )
 
 
 def _overlap(pipeline: Pipeline, task: dict[str, Any]) -> dict[str, Any]:
     """How much of validation and test also stands in the user's genomes."""
     fasta = pipeline.config.fasta
-    inputs = [[build_corpus.content_sum(name) for name in fasta], task["hashes"]]
+    inputs = [[content_sum(name) for name in fasta], task["hashes"]]
     return pipeline.stage("overlap", inputs, lambda _: quickstart_report.overlap(Path(task["folder"]), fasta))
 
 
@@ -158,7 +163,7 @@ def _pretraining(pipeline: Pipeline, corpus: dict[str, Any], vocabulary: dict[st
 
 def _task(pipeline: Pipeline) -> dict[str, Any]:
     settings = BuildTaskConfig(max_rows=pipeline.config.max_rows)
-    inputs = [dataclasses.asdict(settings), build_corpus.content_sum(YEAST[0])]
+    inputs = [dataclasses.asdict(settings), content_sum(YEAST[0])]
     return pipeline.stage("task", inputs, lambda folder: build_task.run(settings, folder))
 
 

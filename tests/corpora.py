@@ -7,15 +7,19 @@ from pathlib import Path
 
 import numpy as np
 
-from genomics_fm.corpus.build import Source, build_source, commit
+from genomics_fm.corpus.build import build_unit
+from genomics_fm.corpus.commit import commit
 from genomics_fm.corpus.manifest import Corpus
+from genomics_fm.corpus.plan import Plan, request_identity, units
+from genomics_fm.corpus.sources import Source
 from genomics_fm.corpus.windows import Recipe
 from genomics_fm.pretraining.stream import StreamConfig
+from genomics_fm.storage import Folder
 from genomics_fm.vocabulary.bpe import BpeVocabulary
 from genomics_fm.vocabulary.ensemble import Ensemble
 from genomics_fm.vocabulary.kmer import KmerVocabulary
 
-RECIPE = Recipe(window_bp=1_024, overlap_bp=100, rows_per_block=8)
+RECIPE = Recipe(window_bp=1_024, overlap_bp=100, min_contig_bp=1, rows_per_block=8)
 STREAMS = StreamConfig(streams=4, row_tokens=256, pending=12, max_segment_bp={"bpe": 240, "kmer": 127})
 
 
@@ -30,10 +34,14 @@ def write_fasta(path: Path, contigs: Mapping[str, str]) -> Path:
     return path
 
 
-def build(folder: Path, sources: list[Source], recipe: Recipe = RECIPE) -> Corpus:
-    """What the job does, in this process."""
-    commit(folder, sources, recipe, [build_source(i, source, recipe, folder) for i, source in enumerate(sources)])
-    return Corpus(folder)
+def build(folder: Path | Folder, sources: list[Source], recipe: Recipe = RECIPE, **more: object) -> Corpus:
+    """What the job does, in this process; `more` are further fields of the plan."""
+    plan, storage = Plan(recipe=recipe, **more), Folder(folder)  # type: ignore[arg-type]
+    work = units(sources)
+    for unit in work:
+        build_unit(unit, plan, storage, Path("no cache"), unit.identity(plan.identity()))
+    commit(storage, work, plan, request_identity(sources, plan))
+    return Corpus(storage)
 
 
 def corpus_of(folder: Path, contigs: Mapping[str, str], recipe: Recipe = RECIPE) -> Corpus:

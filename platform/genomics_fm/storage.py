@@ -115,6 +115,11 @@ class Folder:
         elif self.exists(name):
             self._remote(name, lambda: self._fs.delete_file(self._path(name)))
 
+    def remove(self) -> None:
+        """Remove the folder itself, once it is empty; an object store knows none."""
+        if self.local is not None and self.local.is_dir():
+            self.local.rmdir()
+
     def fetch(self, name: str, path: Path) -> None:
         """Copy a file to a local path, which is not written atomically.
 

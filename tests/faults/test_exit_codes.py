@@ -10,9 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from genomics_fm.corpus.build import Source, build_source, commit
+from genomics_fm.corpus.sources import Source
 from genomics_fm.corpus.windows import Recipe
 from tests.commands import Ended, command, write_genome
+from tests.corpora import build
 from tests.heads import write_head
 
 DISK_KIB = 256
@@ -22,8 +23,7 @@ DISK_KIB = 256
 def corpus(tmp_path: Path) -> Path:
     source, recipe = Source(str(write_genome(tmp_path / "genome.fa")), "made up"), Recipe(window_bp=8_192)
     folder = tmp_path / "corpus"
-    commit(folder, [source], recipe, [build_source(0, source, recipe, folder)])
-    return folder
+    return build(folder, [source], recipe).folder
 
 
 def check_one_line(ended: Ended, code: int, *words: str) -> None:

@@ -1,14 +1,22 @@
-"""`jobs.build_corpus`: on Ray Data, the same bytes on any number of workers."""
+"""`jobs.build_corpus`: on Ray Data, the same bytes on any number of workers, on a disk and in an object store."""
 
+import os
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import pytest
 
 from genomics_fm.artefacts import sha256_file
-from genomics_fm.corpus.manifest import MANIFEST, Corpus
+from genomics_fm.corpus.manifest import MANIFEST, PROVENANCE, Corpus
+from genomics_fm.corpus.plan import Plan, units
 from genomics_fm.corpus.windows import Recipe
+from genomics_fm.storage import Folder
 from jobs.build_corpus import BuildCorpusConfig, build, run, source_of
-from tests.commands import command, write_genome
+from tests import corpora
+from tests.commands import ROOT, command, write_genome
 
 RECIPE = Recipe(window_bp=4_096, rows_per_block=4)
 
@@ -18,33 +26,76 @@ def genomes(tmp_path: Path) -> tuple[str, ...]:
     return tuple(str(write_genome(tmp_path / f"genome{i}.fa", seed=i)) for i in range(3))
 
 
-def test_ray_builds_what_one_process_builds(
-    genomes: tuple[str, ...], tmp_path: Path, storage: Path, local_ray: None
-) -> None:
-    from genomics_fm.corpus.build import build_source, commit
+def hashes(folder: Path) -> dict[str, str]:
+    return {path.name: sha256_file(path) for path in folder.iterdir() if path.name != PROVENANCE}
 
-    sources = [source_of(name, ()) for name in genomes]
-    nodes = build(sources, RECIPE, tmp_path / "ray")
-    assert len(nodes) == 1
-    reports = [build_source(number, source, RECIPE, tmp_path / "one") for number, source in enumerate(sources)]
-    commit(tmp_path / "one", sources, RECIPE, reports[::-1])
-    names = {path.name for path in (tmp_path / "one").iterdir()}
-    assert len([name for name in names if name.endswith(".arrow")]) > 3
-    for name in names - {"provenance.json"}:
-        assert sha256_file(tmp_path / "ray" / name) == sha256_file(tmp_path / "one" / name), name
+
+@pytest.mark.parametrize("workers", [1, 0])
+def test_ray_builds_what_one_process_builds(
+    genomes: tuple[str, ...], tmp_path: Path, storage: Path, local_ray: None, workers: int
+) -> None:
+    config = BuildCorpusConfig(genomes=genomes, recipe=RECIPE, name="ray", workers=workers)
+    result = run(config)
+    assert len(result["nodes"]) == 1
+    alone = corpora.build(tmp_path / "one", [source_of(name, ()) for name in genomes], RECIPE)
+    assert len(alone.blocks) > 3
+    assert hashes(Path(result["folder"])) == hashes(tmp_path / "one")
 
 
 def test_a_finished_corpus_is_left_alone(genomes: tuple[str, ...], storage: Path, local_ray: None) -> None:
     config = BuildCorpusConfig(genomes=genomes[:1], exclude_contigs=("contig1",), recipe=RECIPE, name="mine")
     first = run(config)
-    written = (Path(first["folder"]) / MANIFEST).stat().st_mtime_ns
+    folder = Path(first["folder"])
+    written = {path.name: path.stat().st_mtime_ns for path in folder.iterdir()}
     assert run(config)["sha256"] == first["sha256"]
-    assert (Path(first["folder"]) / MANIFEST).stat().st_mtime_ns == written
+    assert {path.name: path.stat().st_mtime_ns for path in folder.iterdir()} == written
     assert first["counts"]["dropped_contigs: held-out contig"] == 1
-    assert {Corpus(Path(first["folder"])).window(row).contig for row in range(first["windows"])} == {
-        "contig0",
-        "contig2",
-    }
+    assert {Corpus(folder).window(row).contig for row in range(first["windows"])} == {"contig0", "contig2"}
+
+
+def test_an_object_store_holds_the_same_corpus(
+    genomes: tuple[str, ...], tmp_path: Path, object_store: str, local_ray: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GENOMICS_FM_CACHE", str(tmp_path / "cache"))
+    config = BuildCorpusConfig(genomes=genomes, recipe=RECIPE, output=object_store.replace("?", "/corpus?"))
+    result = run(config)
+    local = corpora.build(tmp_path / "one", [source_of(name, ()) for name in genomes], RECIPE)
+    remote = Corpus(Folder(config.output), verify=True)
+    assert remote.manifest == local.manifest
+    assert [remote.window(row) for row in range(0, len(remote), 5)] == [
+        local.window(row) for row in range(0, len(local), 5)
+    ]
+    assert Folder(config.output).names() == sorted(path.name for path in (tmp_path / "one").iterdir())
+    assert run(config)["sha256"] == result["sha256"]
+
+
+def test_killed_at_any_time_the_same_command_ends_with_the_same_manifest(
+    genomes: tuple[str, ...], tmp_path: Path
+) -> None:
+    large = str(write_genome(tmp_path / "large.fa", contigs=40, length=60_000, seed=9))
+    arguments = ["jobs.build_corpus", "--genomes", *genomes, large, "--name", "corpus", "--recipe.window-bp", "4096",
+                 "--recipe.rows-per-block", "4", "--workers", "1"]  # fmt: skip
+    environment = {**os.environ, "GENOMICS_FM_STORAGE": str(tmp_path / "runs")}
+    folder = tmp_path / "runs" / "corpora" / "corpus"
+    process = subprocess.Popen(
+        [sys.executable, "-m", *arguments],
+        cwd=ROOT,
+        env=environment,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    until = time.monotonic() + 120
+    while not list(folder.glob("block-*")) and time.monotonic() < until:
+        time.sleep(0.005)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    assert not (folder / MANIFEST).exists(), "it ended before it was killed"
+    ended = command(*arguments, GENOMICS_FM_STORAGE=str(tmp_path / "runs"))
+    assert ended.code == 0, ended.err
+    straight = [source_of(name, ()) for name in (*genomes, large)]
+    corpora.build(tmp_path / "straight", straight, RECIPE)
+    assert hashes(folder) == hashes(tmp_path / "straight")
 
 
 def test_the_error_of_a_worker_reaches_the_user_as_one_line(tmp_path: Path) -> None:
@@ -55,3 +106,14 @@ def test_the_error_of_a_worker_reaches_the_user_as_one_line(tmp_path: Path) -> N
     assert ended.err.count("\n") == 1
     assert ended.err.startswith(f"error: {protein}:2")
     assert not list((tmp_path / "runs").rglob(MANIFEST))
+
+
+def test_what_is_left_undone_is_all_that_is_built(genomes: tuple[str, ...], tmp_path: Path, local_ray: None) -> None:
+    plan, folder = Plan(recipe=RECIPE), Folder(tmp_path / "corpus")
+    work = units([source_of(name, ()) for name in genomes])
+    build(work[:2], plan, folder)
+    first = {path.name: path.stat().st_mtime_ns for path in (tmp_path / "corpus").glob("block-*")}
+    build(work, plan, folder)
+    assert (
+        first.items() < {path.name: path.stat().st_mtime_ns for path in (tmp_path / "corpus").glob("block-*")}.items()
+    )

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from genomics_fm.artefacts import sha256_file
-from genomics_fm.corpus.build import Source, build_source, commit
+from genomics_fm.corpus.sources import Source
 from genomics_fm.corpus.windows import Recipe
 from genomics_fm.model.weights import load_encoder
 from genomics_fm.training.loop import read_metrics
@@ -19,6 +19,7 @@ from genomics_fm.vocabulary.bpe import BpeVocabulary
 from genomics_fm.vocabulary.ensemble import Ensemble
 from genomics_fm.vocabulary.kmer import KmerVocabulary
 from tests.commands import ROOT, Ended, command, write_genome
+from tests.corpora import build
 
 STEPS = 60  # workers outlive their killed driver by a second or two: this is well beyond that
 SETTINGS = (
@@ -33,7 +34,7 @@ def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("corpus")
     source = Source(str(write_genome(folder / "genome.fa")), "made up")
     recipe = Recipe(window_bp=8_192)
-    commit(folder, [source], recipe, [build_source(0, source, recipe, folder)])
+    build(folder, [source], recipe)
     bpe = BpeVocabulary.train([(folder / "genome.fa").read_text().split("\n")[1][:20_000]], 200)
     Ensemble({"bpe": bpe, "kmer": KmerVocabulary(4)}).save(folder / "vocabulary.json")
     return folder

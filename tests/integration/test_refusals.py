@@ -5,40 +5,42 @@ from pathlib import Path
 
 import pytest
 
-from genomics_fm.corpus.build import Source
+from genomics_fm.corpus.plan import Plan, request_identity
+from genomics_fm.corpus.sources import Source
 from genomics_fm.corpus.windows import Recipe
 from genomics_fm.errors import InputError
+from genomics_fm.storage import Folder
 from jobs import quickstart, sweep
-from jobs.build_corpus import identity, run_sources
+from jobs.build_corpus import run_sources
 from jobs.config import parse
 from jobs.sweep import SweepConfig
 from tests.commands import command, write_genome
 from tests.heads import write_head
 
-RECIPE = Recipe(window_bp=4_096)
+PLAN = Plan(recipe=Recipe(window_bp=4_096))
 
 
 def test_a_named_corpus_of_other_content_is_refused(tmp_path: Path, local_ray: None) -> None:
     genome = write_genome(tmp_path / "genome.fa")
-    first = run_sources([Source(str(genome), "made up")], RECIPE, tmp_path / "corpus")
+    first = run_sources([Source(str(genome), "made up")], PLAN, Folder(tmp_path / "corpus"))
     excluding = Source(str(genome), "made up", exclude_contigs=("contig1",))
     with pytest.raises(InputError, match="another --name"):
-        run_sources([excluding], RECIPE, tmp_path / "corpus")
+        run_sources([excluding], PLAN, Folder(tmp_path / "corpus"))
     write_genome(genome, seed=1)
     with pytest.raises(InputError, match="another --name"):
-        run_sources([Source(str(genome), "made up")], RECIPE, tmp_path / "corpus")
+        run_sources([Source(str(genome), "made up")], PLAN, Folder(tmp_path / "corpus"))
     write_genome(genome)
-    again = run_sources([Source(str(genome), "made up")], RECIPE, tmp_path / "corpus")
+    again = run_sources([Source(str(genome), "made up")], PLAN, Folder(tmp_path / "corpus"))
     assert again["sha256"] == first["sha256"]
 
 
 def test_a_corpus_is_what_its_sources_hold_not_where_they_lie(tmp_path: Path) -> None:
     here, there = (write_genome(tmp_path / name) for name in ("a.fa", "b.fa"))
-    assert identity([Source(str(here), "x")], RECIPE) == identity([Source(str(there), "x")], RECIPE)
+    assert request_identity([Source(str(here), "x")], PLAN) == request_identity([Source(str(there), "x")], PLAN)
     other = write_genome(tmp_path / "c.fa", seed=1)
-    assert identity([Source(str(other), "x")], RECIPE) != identity([Source(str(here), "x")], RECIPE)
+    assert request_identity([Source(str(other), "x")], PLAN) != request_identity([Source(str(here), "x")], PLAN)
     with pytest.raises(InputError, match="directory"):
-        identity([Source(str(tmp_path), "x")], RECIPE)
+        request_identity([Source(str(tmp_path), "x")], PLAN)
 
 
 @pytest.mark.parametrize(

@@ -4,19 +4,19 @@ from pathlib import Path
 
 import pytest
 
-from genomics_fm.corpus.build import Source, build_source, commit
 from genomics_fm.corpus.manifest import Corpus
+from genomics_fm.corpus.sources import Source
 from genomics_fm.corpus.windows import Recipe
 from genomics_fm.vocabulary.ensemble import Ensemble
 from jobs.train_vocabulary import TrainVocabularyConfig, run
 from tests.commands import command, write_genome
+from tests.corpora import build
 
 
 @pytest.fixture
 def corpus(tmp_path: Path) -> Corpus:
-    source, recipe = Source(str(write_genome(tmp_path / "genome.fa")), "made up"), Recipe(window_bp=8_192)
-    commit(tmp_path / "corpus", [source], recipe, [build_source(0, source, recipe, tmp_path / "corpus")])
-    return Corpus(tmp_path / "corpus")
+    source = Source(str(write_genome(tmp_path / "genome.fa")), "made up")
+    return build(tmp_path / "corpus", [source], Recipe(window_bp=8_192))
 
 
 def test_the_ensemble_is_trained_on_both_strands_and_knows_its_sample(corpus: Corpus, local_ray: None) -> None:

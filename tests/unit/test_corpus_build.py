@@ -10,11 +10,14 @@ import numpy as np
 import pytest
 
 from genomics_fm.artefacts import sha256_file
-from genomics_fm.corpus import blocks
-from genomics_fm.corpus.build import Source, build_source, commit, rows_of
+from genomics_fm.corpus.build import PARTS, build_unit, finished_part
+from genomics_fm.corpus.commit import commit
 from genomics_fm.corpus.manifest import MANIFEST, PROVENANCE, Corpus
+from genomics_fm.corpus.plan import Plan, units
+from genomics_fm.corpus.sources import Source
 from genomics_fm.corpus.windows import Recipe
 from genomics_fm.errors import EnvironmentFault, InputError
+from genomics_fm.storage import Folder
 from tests.corpora import RECIPE, build, corpus_of, dna, write_fasta
 
 CONTIGS = {
@@ -23,6 +26,9 @@ CONTIGS = {
     "short": dna(69, 6),
     "just": dna(70, 7),
 }
+
+
+PLAN = Plan(recipe=RECIPE)
 
 
 def source(folder: Path, name: str, contigs: dict[str, str], **about: object) -> Source:
@@ -95,10 +101,43 @@ def test_organelles_are_left_out_and_counted_unless_wanted(tmp_path: Path, keep:
 def test_the_order_in_which_sources_are_built_changes_no_byte(tmp_path: Path) -> None:
     sources = [source(tmp_path, name, {"c": dna(9_000, seed)}) for seed, name in enumerate("abc")]
     straight = build(tmp_path / "straight", sources)
-    reports = [build_source(i, sources[i], RECIPE, tmp_path / "mixed") for i in (2, 0, 1)]
-    commit(tmp_path / "mixed", sources, RECIPE, reports)
+    work = units(sources)
+    for unit in (work[2], work[0], work[1]):
+        build_unit(unit, PLAN, Folder(tmp_path / "mixed"), tmp_path, unit.identity(PLAN.identity()))
+    commit(Folder(tmp_path / "mixed"), work, PLAN)
     assert hashes(tmp_path / "mixed") == hashes(tmp_path / "straight")
     assert len(straight.blocks) > 3 and Corpus(tmp_path / "mixed", verify=True).sha256 == straight.sha256
+
+
+def test_an_interrupted_build_goes_on_and_ends_with_the_same_manifest(tmp_path: Path) -> None:
+    sources = [source(tmp_path, name, {"c": dna(9_000, seed)}) for seed, name in enumerate("abc")]
+    build(tmp_path / "straight", sources)
+    folder, work = Folder(tmp_path / "killed"), units(sources)
+    for unit in work[:2]:
+        build_unit(unit, PLAN, folder, tmp_path, unit.identity(PLAN.identity()))
+    (tmp_path / "killed" / PARTS / "00001-00000.json").unlink()  # killed before its part was written
+    (tmp_path / "killed" / "block-00001-00000-00001.arrow").unlink()
+    (tmp_path / "killed" / "block-00000-00000-00099.arrow").write_bytes(b"left by a build of another recipe")
+    (tmp_path / "killed" / ".block-00001-00000-00001.arrow.17.tmp").write_bytes(b"half a block")
+    kept = (tmp_path / "killed" / "block-00000-00000-00000.arrow").stat().st_mtime_ns
+    build(tmp_path / "killed", sources)
+    assert (tmp_path / "killed" / "block-00000-00000-00000.arrow").stat().st_mtime_ns == kept
+    assert hashes(tmp_path / "killed") == hashes(tmp_path / "straight")
+
+
+def test_a_part_counts_only_for_the_same_file_plan_and_blocks(tmp_path: Path) -> None:
+    one = source(tmp_path, "a", {"c": dna(9_000, 0)})
+    (unit,), folder = units([one]), Folder(tmp_path / "corpus")
+    identity = unit.identity(PLAN.identity())
+    build_unit(unit, PLAN, folder, tmp_path, identity)
+    assert finished_part(unit, folder, identity) is not None
+    other = Plan(recipe=dataclasses.replace(RECIPE, overlap_bp=90))
+    assert finished_part(unit, folder, unit.identity(other.identity())) is None
+    os.utime(one.location, ns=(1, 1))
+    assert unit.identity(PLAN.identity()) != identity
+    block = tmp_path / "corpus" / "block-00000-00000-00000.arrow"
+    block.write_bytes(block.read_bytes()[:-1])
+    assert finished_part(unit, folder, identity) is None
 
 
 def test_the_hash_depends_on_content_and_not_on_where_it_came_from(tmp_path: Path) -> None:
@@ -114,13 +153,15 @@ def test_the_hash_depends_on_content_and_not_on_where_it_came_from(tmp_path: Pat
     assert corpus_of(tmp_path / "four", changed).sha256 != first.sha256
 
 
-def test_the_hash_does_not_depend_on_how_blocks_are_compressed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """R8: a later pyarrow or zstd writes other bytes of the same rows."""
+def test_the_hash_does_not_depend_on_blocks_or_files(tmp_path: Path) -> None:
+    """R8: the canonical content of the rows, however they are grouped."""
     first = corpus_of(tmp_path / "one", CONTIGS)
-    monkeypatch.setattr(blocks, "ZSTD_LEVEL", 9)
-    again = corpus_of(tmp_path / "two", CONTIGS)
-    assert again.blocks[0]["sha256"] != first.blocks[0]["sha256"]
-    assert again.sha256 == first.sha256
+    again = corpus_of(tmp_path / "two", CONTIGS, dataclasses.replace(RECIPE, rows_per_block=3))
+    assert len(again.blocks) > len(first.blocks)
+    files = [write_fasta(tmp_path / f"{name}.fa", {name: text}) for name, text in CONTIGS.items()]
+    split = build(tmp_path / "three", [Source(str(file), "Fictus exemplaris", "one") for file in files])
+    assert first.sha256 == again.sha256 == split.sha256
+    assert first.manifest["assemblies"][0]["sha256"] == split.manifest["assemblies"][0]["sha256"]
 
 
 def test_counts_stand_by_species_too(tmp_path: Path) -> None:
@@ -133,27 +174,32 @@ def test_counts_stand_by_species_too(tmp_path: Path) -> None:
     for counts in by_species.values():
         total.update(counts)
     assert dict(total) == manifest["counts"]
-    assert manifest["assemblies"] == [["Species a", "a", ""], ["Species b", "b", "Fungi"]]
+    about = [[one[name] for name in ("species", "assembly", "clade")] for one in manifest["assemblies"]]
+    assert about == [["Species a", "a", ""], ["Species b", "b", "Fungi"]]
+    assert [one["nucleotides_kept"] for one in manifest["assemblies"]] == [3_000, 500]
 
 
-def test_rows_come_in_reading_order_before_the_file_is_read_to_its_end(tmp_path: Path) -> None:
-    counts: Counter[str] = Counter()
-    first = next(rows_of(source(tmp_path, "a", CONTIGS), RECIPE, counts, set()))
-    assert (first.contig, first.start) == ("long", 0)
-    assert counts["contigs"] == 1
+def test_composition_is_counted(tmp_path: Path) -> None:
+    manifest = corpus_of(tmp_path / "corpus", {"a": "AC" * 50, "b": "GC" * 150 + "N" * 40 + "AT" * 80}).manifest
+    assert (manifest["counts"]["row_nt"], manifest["counts"]["row_nt: GC"]) == (600, 350)
+    assert manifest["counts"]["row_nt: N"] == 40
+    assert manifest["histograms"]["Fictus exemplaris"] == {
+        "gc_percent": {"50": 1, "65": 1},
+        "window_log2_bp": {"6": 1, "8": 1},
+    }
 
 
 def test_nothing_left_is_an_input_error_and_no_corpus(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="no window left of 1 sources"):
+    with pytest.raises(InputError, match="no window left of 1 files"):
         corpus_of(tmp_path / "corpus", {"short": dna(69, 0)})
     assert not (tmp_path / "corpus" / MANIFEST).exists()
 
 
-@pytest.mark.parametrize("failing_write", [1, 2, 4])
+@pytest.mark.parametrize("failing_write", [1, 2, 3, 5])
 def test_a_full_disk_is_named_and_leaves_no_corpus(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, failing_write: int
 ) -> None:
-    """Writes: two blocks, the provenance, the manifest."""
+    """Writes: two blocks, the part, the provenance, the manifest."""
     calls = iter(range(1, 100))
     fasta = source(tmp_path, "a", {"c": dna(900 * 12, 0)})
 
@@ -173,14 +219,13 @@ def test_a_full_disk_is_named_and_leaves_no_corpus(
 
 
 def test_the_manifest_says_how_it_was_cut(tmp_path: Path) -> None:
-    corpus_of(tmp_path / "corpus", CONTIGS, Recipe(window_bp=300, overlap_bp=20))
-    recipe = json.loads((tmp_path / "corpus" / MANIFEST).read_text())["recipe"]
+    corpus_of(tmp_path / "corpus", CONTIGS, Recipe(window_bp=300, overlap_bp=20, min_contig_bp=1))
+    recipe = json.loads((tmp_path / "corpus" / MANIFEST).read_text())["plan"]["recipe"]
     assert (recipe["window_bp"], recipe["overlap_bp"], recipe["split_n_run_bp"]) == (300, 20, 50)
 
 
 def test_a_contig_to_hold_out_that_nobody_has_is_refused(tmp_path: Path) -> None:
     excluding = dataclasses.replace(source(tmp_path, "a", CONTIGS), exclude_contigs=("chrIV",))
-    reports = [build_source(0, excluding, RECIPE, tmp_path / "corpus")]
     with pytest.raises(InputError, match="chrIV"):
-        commit(tmp_path / "corpus", [excluding], RECIPE, reports)
-    assert not (tmp_path / "corpus" / "manifest.json").exists()
+        build(tmp_path / "corpus", [excluding])
+    assert not (tmp_path / "corpus" / MANIFEST).exists()

@@ -31,12 +31,23 @@ def test_rows_are_numbered_through_the_blocks(tmp_path: Path) -> None:
         assert corpus.sequence(row) == sequence[step * row : step * row + RECIPE.window_bp]
 
 
-def test_more_batches_than_the_cache_holds_read_the_same(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_more_blocks_than_are_kept_open_read_the_same(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     expected = [Corpus(folder).sequence(row) for row in range(21)]
-    monkeypatch.setattr(module, "CACHED_BATCHES", 1)
+    monkeypatch.setattr(module, "OPEN_BLOCKS", 1)
     corpus = Corpus(folder)
     assert [corpus.sequence(row) for row in [*range(21), *range(21)]] == expected * 2
-    assert len(corpus._batches) == 1
+    assert len(corpus._open) == 1
+
+
+def test_a_block_is_hashed_once_in_a_process(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "OPEN_BLOCKS", 1)
+    hashed: list[str] = []
+    real = module.sha256_file
+    monkeypatch.setattr(module, "sha256_file", lambda path: hashed.append(path.name) or real(path))
+    corpus = Corpus(folder)
+    for row in [0, 20, 8, 0, 20, 8]:
+        corpus.sequence(row)
+    assert sorted(hashed) == [block["file"] for block in corpus.blocks]
 
 
 def test_a_folder_without_a_manifest_names_the_command(tmp_path: Path) -> None:
@@ -67,7 +78,7 @@ def truncate(path: Path) -> None:
 
 
 def swap(path: Path) -> None:
-    other = path.with_name("block-00000-00000.arrow")
+    other = path.with_name("block-00000-00000-00000.arrow")
     mine, theirs = path.read_bytes(), other.read_bytes()
     path.write_bytes(theirs)
     other.write_bytes(mine)
@@ -78,15 +89,15 @@ DAMAGES = [flip_first, flip_middle, flip_last, truncate, Path.unlink, swap]
 
 @pytest.mark.parametrize("damage", DAMAGES, ids=lambda damage: damage.__name__)
 def test_a_damaged_block_is_named_before_any_of_its_rows_is_used(folder: Path, damage: Any) -> None:
-    damage(folder / "block-00000-00001.arrow")
-    with pytest.raises(CorruptArtefact, match=r"block-00000-0000[01]\.arrow: .*jobs\.build_corpus"):
+    damage(folder / "block-00000-00000-00001.arrow")
+    with pytest.raises(CorruptArtefact, match=r"block-00000-00000-0000[01]\.arrow: .*jobs\.build_corpus"):
         Corpus(folder, verify=True)
-    with pytest.raises(CorruptArtefact, match=r"block-00000-0000[01]\.arrow: "):
+    with pytest.raises(CorruptArtefact, match=r"block-00000-00000-0000[01]\.arrow: "):
         Corpus(folder).sequence(9)  # of the second block, whose rows are 8 to 15
 
 
 def test_a_sound_block_stays_readable_beside_a_flipped_bit(folder: Path) -> None:
-    flip_middle(folder / "block-00000-00001.arrow")
+    flip_middle(folder / "block-00000-00000-00001.arrow")
     corpus = Corpus(folder)
     assert len(corpus.sequence(7)) == RECIPE.window_bp
     for row in (8, 15):
@@ -96,8 +107,8 @@ def test_a_sound_block_stays_readable_beside_a_flipped_bit(folder: Path) -> None
 
 def test_a_block_that_goes_while_the_corpus_is_open_is_named(folder: Path) -> None:
     corpus = Corpus(folder)
-    (folder / "block-00000-00002.arrow").unlink()
-    with pytest.raises(CorruptArtefact, match=r"block-00000-00002\.arrow: .*gone"):
+    (folder / "block-00000-00000-00002.arrow").unlink()
+    with pytest.raises(CorruptArtefact, match=r"block-00000-00000-00002\.arrow: .*gone"):
         corpus.sequence(20)
 
 
@@ -109,7 +120,7 @@ def test_a_block_that_goes_while_the_corpus_is_open_is_named(folder: Path) -> No
         lambda m: m["counts"].update(nucleotides_kept=1),
         lambda m: m.update(corpus_sha256="0" * 64),
         lambda m: m["blocks"].pop(),
-        lambda m: m.pop("recipe"),
+        lambda m: m.pop("plan"),
     ],
 )
 def test_an_edited_manifest_is_corrupt_at_once(folder: Path, change: Any) -> None:
@@ -123,9 +134,9 @@ def test_an_edited_manifest_is_corrupt_at_once(folder: Path, change: Any) -> Non
 @pytest.mark.parametrize(
     ("change", "says"),
     [
-        (lambda m: m["blocks"][1].update(rows=9), r"block-00000-00001\.arrow: not the rows"),
-        (lambda m: m["blocks"][1].update(bytes=9), r"block-00000-00001\.arrow: \d+ bytes, the manifest says 9"),
-        (lambda m: m["blocks"][1].update(sha256="0" * 64), r"block-00000-00001\.arrow: does not match"),
+        (lambda m: m["blocks"][1].update(rows=9), r"block-00000-00000-00001\.arrow: not the rows"),
+        (lambda m: m["blocks"][1].update(bytes=9), r"block-00000-00000-00001\.arrow: \d+ bytes, the manifest says 9"),
+        (lambda m: m["blocks"][1].update(sha256="0" * 64), r"block-00000-00000-00001\.arrow: does not match"),
     ],
 )
 def test_a_manifest_that_disagrees_with_its_blocks_is_corrupt(folder: Path, change: Any, says: str) -> None:
@@ -139,6 +150,6 @@ def test_a_manifest_that_disagrees_with_its_blocks_is_corrupt(folder: Path, chan
 
 
 def test_a_newer_format_says_to_upgrade(folder: Path) -> None:
-    write_json(folder / MANIFEST, {**read(folder), "format_version": 2})
-    with pytest.raises(CorruptArtefact, match=r"format_version 2 is newer than 1.*upgrade"):
+    write_json(folder / MANIFEST, {**read(folder), "format_version": 3})
+    with pytest.raises(CorruptArtefact, match=r"format_version 3 is newer than 2.*upgrade"):
         Corpus(folder)

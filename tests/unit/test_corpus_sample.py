@@ -2,9 +2,9 @@ from pathlib import Path
 
 import pytest
 
-from genomics_fm.corpus.build import Source
 from genomics_fm.corpus.manifest import Corpus
 from genomics_fm.corpus.sample import sample
+from genomics_fm.corpus.sources import Source
 from tests.corpora import RECIPE, build, corpus_of, dna, write_fasta
 
 ALL = 10**9

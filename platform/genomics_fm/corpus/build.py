@@ -1,154 +1,204 @@
-"""One source of genomes to blocks, and blocks to a corpus. Sources are independent: any worker may take any."""
+"""One file of genomes to blocks. Files are independent: any worker may take any, and take it up again."""
 
-import time
+import base64
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from genomics_fm.artefacts import sha256_json, write_bytes, write_json, write_sealed_json
-from genomics_fm.corpus.blocks import ROWS_PER_BATCH, Window, chunks, encode_block
-from genomics_fm.corpus.manifest import FORMAT_VERSION, MANIFEST, PROVENANCE
-from genomics_fm.corpus.windows import Recipe, pieces, windows
-from genomics_fm.errors import InputError
-from genomics_fm.genome.reader import read_genome
-from genomics_fm.genome.records import Contig
+from genomics_fm.artefacts import ContentSum, sha256_file
+from genomics_fm.corpus.blocks import Place, Row, encode_block
+from genomics_fm.corpus.plan import Plan, Unit
+from genomics_fm.corpus.similarity import Sketch
+from genomics_fm.corpus.windows import Cut, Cutter
+from genomics_fm.errors import CorruptArtefact, InputError
+from genomics_fm.genome import fetch
+from genomics_fm.genome.haplotypes import Haplotypes
+from genomics_fm.genome.packing import pack
+from genomics_fm.genome.reader import stream_genome
+from genomics_fm.genome.records import ContigStream, assembly_sum
+from genomics_fm.genome.source import PACKAGE
+from genomics_fm.storage import Folder, is_remote
+
+FORMAT_VERSION = 2
+PARTS = "parts"
 
 
-@dataclass(frozen=True)
-class Source:
-    """A file of contigs that belong to one assembly.
+@dataclass
+class Tally:
+    """What is counted while a unit is cut.
 
     Attributes:
-        location: what `read_genome` takes.
-        species: binomial name.
-        assembly: name of the assembly.
-        clade: the paper's category (Fungi, Mammalian, …); "" if unknown.
-        exclude_contigs: contigs left out, by record name or chromosome.
-        keep_organelles: whether mitochondria and plastids stay in.
+        counts: contigs, windows, nucleotides read, kept and dropped by reason.
+        gc_percent: windows of the reference by GC of their known bases, in whole per cent.
+        log2_bp: windows of the reference by the logarithm of their length, rounded down.
+        assembly: sum over contigs; the assembly's sha256 once all its files are merged.
+        held_out: those of `Source.exclude_contigs` that name a contig.
+        notes: what a person should be told.
     """
 
-    location: str
-    species: str
-    assembly: str = ""
-    clade: str = ""
-    exclude_contigs: tuple[str, ...] = ()
-    keep_organelles: bool = False
+    counts: Counter[str] = field(default_factory=Counter)
+    gc_percent: Counter[int] = field(default_factory=Counter)
+    log2_bp: Counter[int] = field(default_factory=Counter)
+    assembly: ContentSum = field(default_factory=ContentSum)
+    held_out: set[str] = field(default_factory=set)
+    notes: list[str] = field(default_factory=list)
+
+    def window(self, row: Row, cut: Cut) -> None:
+        """Count a window of the reference in."""
+        packed, length = row.packed, len(cut.letters)
+        if packed is None:
+            return
+        self.counts["windows"] += 1
+        self.counts["nucleotides_in_overlaps"] += cut.overlap
+        self.counts["row_nt: N"] += packed.n
+        self.counts["row_nt: GC"] += packed.gc
+        self.counts["row_nt"] += length
+        self.gc_percent[round(100 * packed.gc / max(length - packed.n, 1))] += 1
+        self.log2_bp[length.bit_length() - 1] += 1
 
 
-def _dropped(contig: Contig, source: Source) -> str:
-    """Why a contig is left out; "" when it stays."""
-    if contig.organelle and not source.keep_organelles:
-        return "organelle"
-    if contig.name in source.exclude_contigs or contig.chromosome in source.exclude_contigs:
-        return "held-out contig"
-    return ""
+class _Work:
+    """A unit under way: what it reads and what it counts."""
+
+    def __init__(self, unit: Unit, plan: Plan, cache: Path) -> None:
+        source = unit.source
+        self.source = source
+        self.location = unit.location
+        if not unit.location.startswith(PACKAGE):
+            self.location = str(fetch.local_copy(unit.location, source.checksum, cache))
+        self.tally = Tally()
+        self.sketch = Sketch()
+        self.cutter = Cutter(plan.recipe)
+        self.masker = plan.exclusion().of(source.assembly)
+        self.haplotypes: Haplotypes | None = None
+        if source.vcf:
+            vcf, samples = (str(fetch.local_copy(at, "", cache)) if at else "" for at in (source.vcf, source.samples))
+            self.haplotypes = Haplotypes(vcf, samples, source.phased, source.assembly, plan.haplotypes)
+
+    def regions(self) -> Iterator[list[Row]]:
+        """A window of the reference and the haplotypes that differ from it there, in reading order."""
+        for contig in stream_genome(self.location):
+            counts = self.tally.counts
+            reason = self._dropped(contig)
+            letters = self.sketch.watch(contig.letters())
+            if reason:
+                for _ in letters:
+                    pass
+                counts[f"dropped_nt: {reason}"] += contig.length
+                counts[f"dropped_contigs: {reason}"] += 1
+            else:
+                for cut in self.cutter.cut(self.masker.mask(contig.name, letters)):
+                    yield self._region(contig.name, cut)
+            if self.haplotypes:
+                self.haplotypes.finish_contig(contig.name, contig.length)
+            counts["contigs"] += 1
+            counts["nucleotides_read"] += contig.length
+            self.tally.assembly.merge(assembly_sum([(contig.name, contig.length, contig.sha256)]))
+        self._finish()
+
+    def _dropped(self, contig: ContigStream) -> str:
+        """Why a contig is left out; "" when it stays."""
+        if contig.organelle and not self.source.keep_organelles:
+            return "organelle"
+        named = {contig.name, contig.chromosome} & set(self.source.exclude_contigs)
+        self.tally.held_out |= named
+        return "held-out contig" if named else ""
+
+    def _region(self, contig: str, cut: Cut) -> list[Row]:
+        source, counts = self.source, self.tally.counts
+        place = Place(source.species, source.assembly, contig, cut.start, cut.end)
+        reference = Row(place, pack(cut.letters))
+        self.tally.window(reference, cut)
+        rows = [reference]
+        found = self.haplotypes.window(contig, cut.start, cut.end, cut.letters) if self.haplotypes else []
+        for one in found:
+            rows.append(Row(place, None, one.name, one.cigar, one.edits.decode(), one.multiplicity, one.flags))
+            counts["haplotype_rows"] += 1
+            counts["haplotype_nt"] += one.length
+            counts["haplotype_nt_with_multiplicity"] += one.length * one.multiplicity
+        return rows
+
+    def _finish(self) -> None:
+        counts = self.tally.counts
+        counts.update(self.cutter.counts)
+        counts.update(self.masker.counts)
+        if self.haplotypes:
+            self.haplotypes.finish()
+            counts.update(self.haplotypes.counts)
+            self.tally.notes += self.haplotypes.notes
 
 
-def rows_of(source: Source, recipe: Recipe, counts: Counter[str], found: set[str]) -> Iterator[Window]:
-    """Windows of a source in reading order.
+def build_unit(
+    unit: Unit, plan: Plan, folder: Folder, cache: Path, identity: str, keep_downloads: bool = True
+) -> dict[str, Any]:
+    """Write a unit's blocks and then its part, unless exactly that has been done before.
 
     Args:
-        source: what to read.
-        recipe: how to cut.
-        found: receives those of `source.exclude_contigs` that name a contig.
-        counts: receives contigs, nucleotides read, kept and in overlaps, and nucleotides dropped by reason.
-    """
-    for contig in read_genome(source.location):
-        counts["contigs"] += 1
-        counts["nucleotides_read"] += len(contig.sequence)
-        if reason := _dropped(contig, source):
-            counts[f"dropped_nt: {reason}"] += len(contig.sequence)
-            counts[f"dropped_contigs: {reason}"] += 1
-            found |= {contig.name, contig.chromosome} & set(source.exclude_contigs)
-            continue
-        kept_nt = short_nt = 0
-        for piece_start, piece_end in pieces(contig.sequence, recipe):
-            if piece_end - piece_start < recipe.min_piece_bp:
-                short_nt += piece_end - piece_start
-                continue
-            kept_nt += piece_end - piece_start
-            for number, (start, end) in enumerate(windows(piece_start, piece_end, recipe)):
-                counts["windows"] += 1
-                counts["nucleotides_in_overlaps"] += recipe.overlap_bp if number else 0
-                yield Window(contig.sequence[start:end], source.species, source.assembly, contig.name, start, end)
-        counts["nucleotides_kept"] += kept_nt
-        counts["dropped_nt: piece shorter than minimum"] += short_nt
-        counts["dropped_nt: run of N"] += len(contig.sequence) - kept_nt - short_nt
-
-
-def build_source(number: int, source: Source, recipe: Recipe, folder: Path) -> dict[str, Any]:
-    """Write a source's blocks.
-
-    Args:
-        number: the source's place in the list; part of the blocks' names, so that order is no accident.
-        source: what to read.
-        recipe: how to cut.
+        unit: what to read.
+        plan: what becomes of it.
         folder: the corpus.
+        cache: where remote files are kept.
+        identity: `unit.identity(plan.identity())`.
+        keep_downloads: whether a fetched genome stays in the cache.
 
     Returns:
-        Entries of its blocks and its counts, as JSON.
-    """
-    counts: Counter[str] = Counter()
-    found: set[str] = set()
-    blocks = []
-    for part, rows in enumerate(chunks(rows_of(source, recipe, counts, found), recipe.rows_per_block)):
-        data, entry = encode_block(rows)
-        name = f"block-{number:05d}-{part:05d}.arrow"
-        write_bytes(folder / name, data)
-        blocks.append({"file": name, "source": number, **entry})
-    return {"source": number, "blocks": blocks, "counts": dict(sorted(counts.items())), "excluded": sorted(found)}
-
-
-def commit(
-    folder: Path, sources: list[Source], recipe: Recipe, reports: list[dict[str, Any]], identity: str = ""
-) -> dict[str, Any]:
-    """Write `provenance.json`, then the manifest, which makes the folder a corpus.
-
-    Args:
-        folder: holds the blocks.
-        sources: in the order of their numbers.
-        recipe: how they were cut.
-        reports: of `build_source`, in any order.
-        identity: what the corpus was asked to be, kept beside it so that another request is noticed.
+        The part: entries of its blocks, counts and sums, as JSON.
 
     Raises:
-        InputError: no window at all came out of the sources, or a contig to be held out is in none of them.
+        InputError: the source cannot be trusted.
+        EnvironmentFault: no space, or a store that does not answer.
     """
-    reports = sorted(reports, key=lambda report: report["source"])
-    blocks = [block for report in reports for block in report["blocks"]]
-    absent = {name for source in sources for name in source.exclude_contigs}
-    absent -= {name for report in reports for name in report["excluded"]}
-    if absent:
-        raise InputError(f"exclude_contigs {', '.join(sorted(absent))}: no contig of that name; nothing was held out")
-    if not blocks:
-        raise InputError(
-            f"{folder}: no window left of {len(sources)} sources; see 'What is dropped' in docs/quickstart.md"
-        )
-    total: Counter[str] = Counter()
-    species: dict[str, Counter[str]] = {}
-    for report, source in zip(reports, sources, strict=True):
-        total.update(report["counts"])
-        species.setdefault(source.species, Counter()).update(report["counts"])
-    manifest = {
+    if (done := finished_part(unit, folder, identity)) is not None:
+        return done
+    work = _Work(unit, plan, cache)
+    blocks, content = [], ContentSum()
+    for part, rows in enumerate(_full(work.regions(), plan.recipe.rows_per_block)):
+        data, entry = encode_block(rows)
+        content.merge(ContentSum.of(entry.pop("content")))
+        name = f"block-{unit.name}-{part:05d}.arrow"
+        folder.write(name, data)
+        blocks.append({"file": name, **entry})
+    tally = work.tally
+    part_json = {
         "format_version": FORMAT_VERSION,
-        "recipe": asdict(recipe),
-        "assemblies": sorted({(s.species, s.assembly, s.clade) for s in sources}),
-        "counts": dict(sorted(total.items())),
-        "counts_by_species": {name: dict(sorted(counts.items())) for name, counts in sorted(species.items())},
-        "rows_per_batch": ROWS_PER_BATCH,
+        "identity": identity,
         "blocks": blocks,
-        "corpus_sha256": sha256_json([block["content_sha256"] for block in blocks]),
+        "content": content.state(),
+        "assembly": tally.assembly.state(),
+        "counts": dict(tally.counts),
+        "gc_percent": {str(key): count for key, count in tally.gc_percent.items()},
+        "window_log2_bp": {str(key): count for key, count in tally.log2_bp.items()},
+        "held_out": sorted(tally.held_out),
+        "masked_contigs": sorted(work.masker.seen),
+        "notes": tally.notes,
+        "sketch": base64.b64encode(work.sketch.to_bytes()).decode(),
+        "file_sha256": "" if unit.location.startswith(PACKAGE) else sha256_file(Path(work.location)),
     }
-    write_json(
-        folder / PROVENANCE,
-        {
-            "format_version": FORMAT_VERSION,
-            "sources": [asdict(source) for source in sources],
-            "identity": identity,
-            "built_unixtime": round(time.time()),
-        },
-    )
-    write_sealed_json(folder / MANIFEST, manifest)
-    return manifest
+    (folder / PARTS).write_sealed_json(f"{unit.name}.json", part_json)
+    if is_remote(unit.location) and not keep_downloads:
+        Path(work.location).unlink(missing_ok=True)
+    return part_json
+
+
+def _full(regions: Iterator[list[Row]], rows_per_block: int) -> Iterator[list[Row]]:
+    """Regions joined until there are `rows_per_block` rows; none is divided."""
+    rows: list[Row] = []
+    for region in regions:
+        rows += region
+        if len(rows) >= rows_per_block:
+            yield rows
+            rows = []
+    if rows:
+        yield rows
+
+
+def finished_part(unit: Unit, folder: Folder, identity: str) -> dict[str, Any] | None:
+    """The unit's part when an earlier build finished it, its blocks included; else None."""
+    try:
+        part = (folder / PARTS).read_sealed_json(f"{unit.name}.json", FORMAT_VERSION, "")
+    except (InputError, CorruptArtefact):
+        return None
+    whole = all(folder.size(block["file"]) == block["bytes"] for block in part["blocks"])
+    return part if whole and part["identity"] == identity else None

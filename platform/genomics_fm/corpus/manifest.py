@@ -3,103 +3,143 @@
 import bisect
 import itertools
 from collections import OrderedDict
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 
-from genomics_fm.artefacts import read_sealed_json, sha256_file
-from genomics_fm.corpus.blocks import SCHEMA, Window
-from genomics_fm.errors import CorruptArtefact
+from genomics_fm.artefacts import sha256_file
+from genomics_fm.corpus.blocks import Block, Window
+from genomics_fm.corpus.cache import BlockCache
+from genomics_fm.errors import CorruptArtefact, InputError
+from genomics_fm.storage import Folder
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 MANIFEST = "manifest.json"
 PROVENANCE = "provenance.json"
-CACHED_BATCHES = 64
+OPEN_BLOCKS = 256
+"""Memory maps kept open; each holds a file descriptor, of which a process has about a thousand."""
+BUILD = "build (or finish) the corpus with `python -m jobs.build_corpus`"
 REBUILD = "restore it or build the corpus again with `python -m jobs.build_corpus`"
 
 
 class Corpus:
-    """Random access to the windows of a corpus folder.
+    """Random access to the windows of a corpus folder, on a local disk or in an object store.
 
-    A block is hashed when it is first touched in this process; the last few record batches stay decompressed.
+    A block is hashed when it is first touched in this process. Blocks of an object store are fetched into a
+    bounded local cache.
     """
 
-    def __init__(self, folder: Path, verify: bool = False) -> None:
+    def __init__(self, folder: str | Path | Folder, verify: bool = False, cache: Path | None = None) -> None:
         """Open a corpus.
 
         Args:
             folder: holds blocks and manifest.
             verify: hash every block now instead of at its first use.
+            cache: where blocks of an object store are kept; default: `$GENOMICS_FM_CACHE`, else below the home.
 
         Raises:
             InputError: there is no manifest: no corpus, or an unfinished one.
             CorruptArtefact: manifest and blocks disagree, or a newer format.
         """
-        self.folder = folder
-        self.manifest = read_sealed_json(
-            folder / MANIFEST, FORMAT_VERSION, "build (or finish) the corpus with `python -m jobs.build_corpus`"
-        )
+        self.storage = Folder(folder)
+        self.manifest = self.storage.read_sealed_json(MANIFEST, FORMAT_VERSION, BUILD)
         self.blocks: list[dict[str, Any]] = self.manifest["blocks"]
         self.sha256: str = self.manifest["corpus_sha256"]
-        self._rows_per_batch: int = self.manifest["rows_per_batch"]
         self._first_row = list(itertools.accumulate((block["rows"] for block in self.blocks), initial=0))
-        self._readers: dict[int, pa.ipc.RecordBatchFileReader] = {}
-        self._batches: OrderedDict[tuple[int, int], pa.RecordBatch] = OrderedDict()
-        for number, block in enumerate(self.blocks):
-            self._check_size(block)
-            if verify:
-                self._reader(number)
+        self._open: OrderedDict[int, Block] = OrderedDict()
+        self._checked: set[int] = set()
+        self._cache = BlockCache(cache) if self.storage.local is None else None
+        if self.storage.local is not None:
+            for block in self.blocks:
+                self._check_size(block)
+        if verify:
+            self.verify()
 
     def __len__(self) -> int:
         return self._first_row[-1]
+
+    @property
+    def folder(self) -> Path:
+        """The folder of a corpus on a local disk.
+
+        Raises:
+            InputError: it is in an object store.
+        """
+        if self.storage.local is None:
+            raise InputError(f"{self.storage}: this needs a corpus in a folder; copy it to a disk all nodes share")
+        return self.storage.local
 
     @property
     def nucleotides(self) -> int:
         """Nucleotides of the reference in the corpus, overlaps counted once."""
         return int(self.manifest["counts"]["nucleotides_kept"])
 
+    def verify(self, report: Callable[[int, int], None] | None = None) -> None:
+        """Hash and open every block now.
+
+        Args:
+            report: receives the number of blocks checked and of all.
+
+        Raises:
+            CorruptArtefact: names the first block that is not what the manifest says.
+        """
+        for number in range(len(self.blocks)):
+            self._block(number)
+            if report:
+                report(number + 1, len(self.blocks))
+
     def window(self, row: int) -> Window:
         """The window at a row number, 0 ≤ row < len(self)."""
-        number = bisect.bisect_right(self._first_row, row) - 1
-        batch_number, offset = divmod(row - self._first_row[number], self._rows_per_batch)
-        batch = self._batch(number, batch_number)
-        return Window(**{name: batch.column(name)[offset].as_py() for name in SCHEMA.names})
+        block, at = self._at(row)
+        return block.window(at)
 
     def sequence(self, row: int) -> str:
         """Only the nucleotides of `window(row)`."""
+        return self.letters(row).tobytes().decode("ascii")
+
+    def letters(self, row: int) -> np.ndarray:
+        """Only the nucleotides of `window(row)`, as uint8 ASCII."""
+        block, at = self._at(row)
+        return block.letters(at)
+
+    def _at(self, row: int) -> tuple[Block, int]:
         number = bisect.bisect_right(self._first_row, row) - 1
-        batch_number, offset = divmod(row - self._first_row[number], self._rows_per_batch)
-        return self._batch(number, batch_number).column(0)[offset].as_py()
+        return self._block(number), row - self._first_row[number]
 
-    def _check_size(self, block: dict[str, Any]) -> None:
-        path = self.folder / block["file"]
-        if not path.is_file():
-            raise CorruptArtefact(f"{path}: the manifest lists this block, but it is gone; {REBUILD}")
-        if path.stat().st_size != block["bytes"]:
-            raise CorruptArtefact(f"{path}: {path.stat().st_size} bytes, the manifest says {block['bytes']}; {REBUILD}")
+    def _block(self, number: int) -> Block:
+        if number in self._open:
+            self._open.move_to_end(number)
+            return self._open[number]
+        entry = self.blocks[number]
+        path = self._local(entry, number in self._checked)
+        try:
+            block = Block(pa.memory_map(str(path)), entry["rows"])
+        except (ValueError, pa.ArrowException) as error:
+            raise CorruptArtefact(f"{path}: not the rows the manifest lists ({error}); {REBUILD}") from error
+        self._checked.add(number)
+        self._open[number] = block
+        if len(self._open) > OPEN_BLOCKS:
+            self._open.popitem(last=False)
+        return block
 
-    def _reader(self, number: int) -> pa.ipc.RecordBatchFileReader:
-        if number not in self._readers:
-            block = self.blocks[number]
-            path = self.folder / block["file"]
-            self._check_size(block)
-            if sha256_file(path) != block["sha256"]:
-                raise CorruptArtefact(f"{path}: does not match its sha256 in the manifest; {REBUILD}")
-            reader = pa.ipc.open_file(pa.memory_map(str(path)))
-            rows = sum(reader.get_batch(i).num_rows for i in range(reader.num_record_batches))
-            if reader.schema != SCHEMA or rows != block["rows"]:
-                raise CorruptArtefact(f"{path}: not the rows the manifest lists; {REBUILD}")
-            self._readers[number] = reader
-        return self._readers[number]
+    def _local(self, entry: dict[str, Any], checked: bool) -> Path:
+        """The block as a local file whose hash has been checked."""
+        if self._cache is not None:
+            return self._cache.path(self.storage, entry)
+        path = self.folder / entry["file"]
+        self._check_size(entry)
+        if not checked and sha256_file(path) != entry["sha256"]:
+            raise CorruptArtefact(f"{path}: does not match its sha256 in the manifest; {REBUILD}")
+        return path
 
-    def _batch(self, number: int, batch_number: int) -> pa.RecordBatch:
-        place = (number, batch_number)
-        if place in self._batches:
-            self._batches.move_to_end(place)
-            return self._batches[place]
-        batch = self._reader(number).get_batch(batch_number)
-        self._batches[place] = batch
-        if len(self._batches) > CACHED_BATCHES:
-            self._batches.popitem(last=False)
-        return batch
+    def _check_size(self, entry: dict[str, Any]) -> None:
+        path = self.folder / entry["file"]
+        try:
+            size = path.stat().st_size
+        except FileNotFoundError as error:
+            raise CorruptArtefact(f"{path}: the manifest lists this block, but it is gone; {REBUILD}") from error
+        if size != entry["bytes"]:
+            raise CorruptArtefact(f"{path}: {size} bytes, the manifest says {entry['bytes']}; {REBUILD}")
