@@ -4,14 +4,13 @@ Imports are inside the commands: `--help` should not wait four seconds for torch
 """
 
 import sys
-import traceback
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from genomics_fm import __version__
-from genomics_fm.errors import GenomicsFmError, InputError, one_line_errors
+from genomics_fm.errors import InputError, one_line_errors
 
 app = typer.Typer(
     name="genomics-fm",
@@ -80,23 +79,21 @@ def predict(
 @app.command()
 def check(
     context: typer.Context,
-    files: Annotated[list[str], typer.Argument(metavar="FILE...", help="FASTA or GenBank files.")],
+    files: Annotated[
+        list[str], typer.Argument(metavar="FILE...", help="FASTA, GenBank, BED, VCF, BCF, or a source list.")
+    ],
+    genome: Annotated[
+        str | None, typer.Option("--genome", help="FASTA or GenBank that the VCF and BED files belong to.")
+    ] = None,
     debug: Debug = False,
 ) -> None:
     """Read files as strictly as the corpus builder does, and say what is in them or what is wrong.
 
     Ends with the first error's exit code when any file is refused.
     """
-    refused = 0
-    for file in files:
-        try:
-            print(_contents(file), flush=True)
-        except GenomicsFmError as error:
-            refused = refused or error.exit_code
-            if debug or context.obj:
-                traceback.print_exc()
-            print(f"error: {error}", file=sys.stderr)
-    raise typer.Exit(refused)
+    from genomics_fm.checks import check_files
+
+    raise typer.Exit(check_files(files, genome, debug or context.obj))
 
 
 @app.command()

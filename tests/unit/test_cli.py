@@ -73,7 +73,7 @@ def test_check_says_what_is_in_every_file_and_what_is_wrong(fasta, tmp_path):
     result = call("check", fasta, bad)
     assert result.exit_code == 2
     assert f"{fasta}: 5 records" in result.stdout
-    assert result.stderr.startswith(f"error: {bad}:2: ")
+    assert result.stderr.startswith(f"error: {bad}:2:4: ")
     assert call("check", fasta).exit_code == 0
 
 

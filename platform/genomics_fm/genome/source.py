@@ -1,5 +1,6 @@
 """From a location to text: plain and compressed files, and files inside the zip of an installed data package."""
 
+import contextlib
 import importlib.util
 import re
 import zipfile
@@ -37,6 +38,16 @@ def expand(location: str) -> list[str]:
     if not names:
         raise InputError(f"{location}: no .gb file in this archive; name one as {location}!MEMBER")
     return [f"{location}!{name}" for name in names]
+
+
+def head(location: str, size: int) -> bytes:
+    """The first bytes of a file, decompressed; empty where the compressed data are too damaged to tell."""
+    pieces = _bytes(location)
+    found = b""
+    with contextlib.suppress(compressed.Damaged):
+        while len(found) < size and (piece := next(pieces, b"")):
+            found += piece
+    return found[:size]
 
 
 def chunks(location: str) -> Iterator[bytes]:
@@ -101,6 +112,8 @@ def _open(location: str) -> IO[bytes]:
     if location.startswith(PACKAGE):
         return _open_member(location)
     path = Path(location)
+    if "://" in location:
+        raise InputError(f"{location}: not a local file; download it first")
     if not path.exists():
         raise InputError(f"{location}: no such file; check the path")
     if not path.is_file():
