@@ -65,6 +65,8 @@ def pack(sequence: bytes) -> Packed:
 
 def _runs(places: np.ndarray) -> np.ndarray:
     """Start and length of every run in ascending places, in turn."""
+    if not places.size:
+        return places.astype(np.int32)
     first = np.flatnonzero(np.diff(places, prepend=-2) > 1)
     lengths = np.diff(first, append=places.size)
     return np.stack([places[first], lengths], axis=1).astype(np.int32).ravel()
