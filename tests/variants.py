@@ -10,7 +10,7 @@ COLUMNS = ["#CHROM", "POS", "ID", "REF", "ALT", "QUAL", "FILTER", "INFO"]
 def vcf_text(
     records: Iterable[str], samples: Sequence[str] = ("S",), contigs: Sequence[str] = (), keys: str = "GT"
 ) -> str:
-    """A VCF of records written as `POS REF ALT [genotype…]`, or `CONTIG:POS …`, or with `INFO=…` before the genotypes."""
+    """A VCF of records `[CONTIG:]POS REF ALT [INFO=…] genotype…`."""
     lines = ["##fileformat=VCFv4.2", *(f"##contig=<{contig}>" for contig in contigs)]
     lines.append("\t".join([*COLUMNS, *(["FORMAT", *samples] if samples else [])]))
     for record in records:

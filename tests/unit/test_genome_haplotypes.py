@@ -1,6 +1,5 @@
 """Haplotypes by R10: every clause on a reference and a VCF written by hand, with the sequence expected."""
 
-from collections import Counter
 from pathlib import Path
 
 import pytest

@@ -1,7 +1,6 @@
 """The VCF layer: one strict reading of text, block gzip and BCF, with and without an index."""
 
 import gzip
-import os
 from pathlib import Path
 
 import pysam
@@ -105,13 +104,16 @@ def test_with_an_index_contigs_come_in_any_order(tmp_path: Path) -> None:
         summarise(written(tmp_path, "plain"), genome(tmp_path, turned))
 
 
-def test_an_older_index_is_told(tmp_path: Path) -> None:
-    vcf = written(tmp_path, "bgzip+tbi")
-    index = Path(f"{vcf}.tbi")
-    assert Variants(vcf).notes == []
-    os.utime(index, (1, 1))
-    (note,) = Variants(vcf).notes
-    assert note == f"{index}: older than its file; if that has changed, make it again with `bcftools index -f`"
+@pytest.mark.parametrize("kind", ["bgzip+tbi", "bgzip+csi", "bcf+csi"])
+@pytest.mark.parametrize("fewer", [RECORDS[:4], [], RECORDS * 1_000])
+def test_an_index_of_another_file(tmp_path: Path, kind: str, fewer: list[str]) -> None:
+    other = written(tmp_path, kind, sorted(fewer, key=RECORDS.index))
+    index = Path(f"{other}.{kind.partition('+')[2]}")
+    stale = index.read_bytes()
+    assert Variants(written(tmp_path, kind)).samples == ("U", "V")
+    index.write_bytes(stale)
+    with pytest.raises(InputError, match="make it again with `bcftools index -f`"):
+        Variants(other)
 
 
 @pytest.mark.parametrize("kind", KINDS)

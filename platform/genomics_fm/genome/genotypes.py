@@ -62,7 +62,8 @@ def read_genotypes(record: Record, samples: tuple[str, ...]) -> Genotypes:
     text = np.frombuffer(record.samples, np.uint8)
     status, sample = _parse(text, len(record.alts), field, first, second, phased, phase_set)
     if status in (_FEW, _MANY):
-        raise record.refuse(f"{'fewer' if status == _FEW else 'more'} columns than the header's {len(samples)} samples")
+        what = "fewer" if status == _FEW else "more"
+        raise record.refuse(f"{what} columns than the header's {len(samples)} samples; is a line cut or a tab lost?")
     if status != _GOOD:
         raise record.refuse(f"sample {samples[sample]}: {_WRONG[status]}")
     return Genotypes(first, second, phased, phase_set if field else None)

@@ -104,6 +104,8 @@ class Haplotypes:
         self._columns = np.array([place[name] for name in self._names])
         self._male = np.array([sample.sex == "M" for sample in people])
         self._female = np.array([sample.sex == "F" for sample in people])
+        nothing = np.zeros(len(people), np.int8)
+        self._nobody = Carriers(nothing, nothing, None, None)  # shared: most sites of a few samples are like this
         self._keys = [randomness.key(recipe.seed, "random phase", name) for name in self._names]
         self.counts: Counter[str] = Counter()
         self.notes = self._variants.notes
@@ -208,7 +210,7 @@ class Haplotypes:
         carriers = carriers_of(genotypes, self._columns, others, self._phase_known)
         if self._recipe.random_phase:
             phase_at_random(carriers, record, self._keys)
-        return carriers
+        return carriers if carriers.informative else self._nobody
 
     def _found(self, start: int, end: int, known: bytes, origin: int) -> list[tuple[_Site, list[Allele]]]:
         """Sites of a window, each with those of its alleles that lie inside."""

@@ -31,7 +31,7 @@ class Variants:
         self.location = location
         self._lines = VcfLines(location)
         self.samples = self._lines.header.samples
-        self.notes = self._lines.notes
+        self.notes: list[str] = []
         self._asked: dict[str, str] = {}  # spelling → name in the genome
         self._said = False
         self._furthest: Record | None = None
@@ -112,13 +112,15 @@ class Variants:
             self._said = True
 
     def _parsed(self, lines: Iterator[tuple[int, bytes]]) -> Iterator[Record]:
-        """Records, sorted inside their contig."""
+        """Records, sorted inside their contig, and inside the length the header gives it."""
         contig, start = "", 0
         for number, line in lines:
             record = parse_record(line, number, self.location, bool(self.samples))
             if record.contig == contig and record.start < start:
                 raise record.refuse(f"stands after position {start + 1}; sort the file with `bcftools sort`")
             contig, start = record.contig, record.start
+            if record.end > (length := self._lines.header.lengths.get(contig, record.end)):
+                raise record.refuse(f"outside the contig of {length:,} nt that the header gives; correct either")
             yield record
 
     def _sequential(self) -> Iterator[Record]:

@@ -12,7 +12,7 @@ from pathlib import Path
 import pysam
 
 from genomics_fm.errors import InputError
-from genomics_fm.genome import compressed
+from genomics_fm.genome import compressed, vcf_index
 
 CHUNK_BYTES = 1 << 20
 MAXIMUM_LINE_BYTES = 1 << 28  # a line of 500,000 samples with 500 bytes each; what is longer is no VCF
@@ -22,7 +22,6 @@ _BGZF_END = bytes.fromhex("1f8b08040000000000ff0600424302001b0003000000000000000
 _COLUMNS = ["#CHROM", "POS", "ID", "REF", "ALT", "QUAL", "FILTER", "INFO"]
 _CONTIG = re.compile(r"##contig=<(?:.*,)?ID=([^,>]+)")
 _LENGTH = re.compile(r"[<,]length=([0-9]+)[,>]")
-_NEW_INDEX = "make it again with `bcftools index -f`"
 
 
 @dataclass(frozen=True)
@@ -45,7 +44,6 @@ class VcfLines:
         location: the file.
         index: the index beside it; "" without one.
         header: parsed.
-        notes: what a person should be told.
     """
 
     def __init__(self, location: str) -> None:
@@ -55,24 +53,16 @@ class VcfLines:
             InputError: missing, empty, cut short, or no VCF or BCF.
         """
         self.location = location
-        self.notes: list[str] = []
         self._binary = _is_bcf(location)
-        self.index = self._find_index()
+        self.index = vcf_index.find(location)
         if self._binary:
             with _Bcf(location) as file:
                 lines = str(file.header).splitlines()
             self.header = parse_header(enumerate(lines, 1), location)
         else:
             self.header = parse_header(_decoded(_text_lines(location), location), location)
-
-    def _find_index(self) -> str:
-        path = Path(self.location)
-        for found in (Path(f"{self.location}.csi"), Path(f"{self.location}.tbi")):
-            if found.is_file():
-                if found.stat().st_mtime < path.stat().st_mtime:
-                    self.notes.append(f"{found}: older than its file; if that has changed, {_NEW_INDEX}")
-                return str(found)
-        return ""
+        if self.index and not vcf_index.check_to_the_end(location, self.index) and next(self.all(), None):
+            raise InputError(f"{self.index}: knows no record of {location}; {vcf_index.NEW_INDEX}")
 
     def all(self) -> Iterator[tuple[int, bytes]]:
         """(number of the line, or in a BCF of the record; line without its end), records only."""
@@ -105,14 +95,15 @@ class VcfLines:
                 for line in file.fetch(contig):
                     yield 0, line.encode("latin-1")
             except (OSError, ValueError) as error:
-                raise InputError(f"{self.location}: contig {contig} cannot be read ({error}); {_NEW_INDEX}") from error
+                what = f"contig {contig} cannot be read ({error})"
+                raise InputError(f"{self.location}: {what}; {vcf_index.NEW_INDEX}") from error
 
     def _tabix(self) -> pysam.TabixFile:
         pysam.set_verbosity(0)
         try:
             return pysam.TabixFile(self.location, index=self.index, encoding="latin-1")
         except (OSError, ValueError) as error:
-            raise InputError(f"{self.index}: the index cannot be read ({error}); {_NEW_INDEX}") from error
+            raise InputError(f"{self.index}: the index cannot be read ({error}); {vcf_index.NEW_INDEX}") from error
 
 
 class _Bcf:
@@ -123,7 +114,7 @@ class _Bcf:
         self._location = location
         try:
             self._file = pysam.VariantFile(location)
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, NotImplementedError) as error:  # the last: gzip that is not in blocks
             raise InputError(f"{location}: no BCF that can be opened ({error}); fetch the file again") from error
         self.header = self._file.header
 
@@ -206,6 +197,8 @@ def _decoded(lines: Iterator[tuple[int, bytes]], location: str) -> Iterator[tupl
     for number, line in lines:
         if b"\0" in line:
             raise InputError(f"{location}:{number}: NUL byte; the file is damaged, fetch it again")
+        if b"\r" in line:
+            raise InputError(f"{location}:{number}: a lone carriage return; convert the line ends to LF")
         yield number, line.decode("utf-8", "replace")
 
 
@@ -220,7 +213,7 @@ def parse_header(lines: Iterator[tuple[int, str]], location: str) -> Header:
     for number, line in lines:
         where = f"{location}:{number}"
         if number == 1 and not line.startswith("##fileformat=VCFv4"):
-            raise InputError(f"{where}: does not begin with '##fileformat=VCFv4'; give a VCF or BCF file")
+            raise InputError(f"{where}: begins with {line[:20]!r}, not '##fileformat=VCFv4'; give a VCF or BCF file")
         if line.startswith("#CHROM"):
             return Header(_samples(line.split("\t"), where), lengths)
         if not line.startswith("##"):
