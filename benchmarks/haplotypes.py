@@ -17,7 +17,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from genomics_fm.genome import cigar
-from genomics_fm.genome.haplotypes import Haplotype, HaplotypeRecipe, Haplotypes
+from genomics_fm.genome.haplotype_rows import Haplotype
+from genomics_fm.genome.haplotypes import HaplotypeRecipe, Haplotypes
 from genomics_fm.genome.reader import stream_genome
 from genomics_fm.genome.variants import Variants
 

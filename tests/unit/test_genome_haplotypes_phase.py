@@ -6,7 +6,8 @@ import pytest
 
 from genomics_fm.errors import InputError
 from genomics_fm.genome import cigar
-from genomics_fm.genome.haplotypes import MISSING_AS_REFERENCE, RANDOM_PHASE, Haplotype, HaplotypeRecipe, Haplotypes
+from genomics_fm.genome.haplotype_rows import MISSING_AS_REFERENCE, RANDOM_PHASE, Haplotype
+from genomics_fm.genome.haplotypes import HaplotypeRecipe, Haplotypes
 from genomics_fm.genome.samples import PSEUDOAUTOSOMAL_X, human_assembly, read_samples, sex_region
 from tests.variants import write_vcf
 

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from genomics_fm.genome import cigar
-from genomics_fm.genome.haplotypes import CONFLICT_SKIPPED, HaplotypeRecipe, Haplotypes
+from genomics_fm.genome.haplotype_rows import CONFLICT_SKIPPED
+from genomics_fm.genome.haplotypes import HaplotypeRecipe, Haplotypes
 from genomics_fm.genome.reader import stream_genome
 from genomics_fm.genome.variants import Variants
 

@@ -8,20 +8,16 @@ import numpy as np
 
 from genomics_fm import randomness
 from genomics_fm.errors import InputError, require
-from genomics_fm.genome import edits as columns
 from genomics_fm.genome.alleles import EDIT, Allele, alleles_of, as_array
 from genomics_fm.genome.carriers import Carriers, Haploids, carriers_of, haploids, phase_at_random, phase_doubts
-from genomics_fm.genome.edits import Edited, edit_haplotypes
-from genomics_fm.genome.genotypes import MISSING, read_genotypes
+from genomics_fm.genome.edits import edit_haplotypes
+from genomics_fm.genome.genotypes import read_genotypes
+from genomics_fm.genome.haplotype_rows import Haplotype, merged
 from genomics_fm.genome.samples import BOTH, X_BORDER, Y, choose, human_assembly, sex_region
 from genomics_fm.genome.variants import Variants
 from genomics_fm.genome.vcf_records import Record, check_reference, spelling
 
 PHASED, STATISTICAL, UNPHASED = "yes", "statistical", "no"
-
-SYMBOLIC_SKIPPED, CONFLICT_SKIPPED, MISSING_AS_REFERENCE, RANDOM_PHASE = 1, 2, 4, 8
-"""Bits of a row's flags. A bit is set where it holds for every haplotype the row stands for: symbolic alleles were left
-out; alleles were left out for others they overlap; missing genotypes were read as reference; the phase was drawn."""
 
 
 @dataclass(frozen=True)
@@ -42,27 +38,6 @@ class HaplotypeRecipe:
 
     def __post_init__(self) -> None:
         require(0 <= self.max_missing <= 1, "max_missing", self.max_missing, "a share from 0 to 1")
-
-
-@dataclass(frozen=True, slots=True)
-class Haplotype:
-    """A sequence that differs from the reference in a window.
-
-    Attributes:
-        name: of the first haplotype that has it, `SAMPLE:1` or `SAMPLE:2`.
-        cigar: against the window (`genome.cigar`).
-        edits: its bases that the reference does not have.
-        multiplicity: how many haplotypes have it.
-        flags: bits, above.
-        length: of the sequence, in nt.
-    """
-
-    name: str
-    cigar: str
-    edits: bytes
-    multiplicity: int
-    flags: int
-    length: int
 
 
 @dataclass(slots=True)
@@ -141,7 +116,8 @@ class Haplotypes:
         informative = [alleles for site, alleles in found if site.carriers.informative]
         alleles, pool = as_array([(number, one) for number, many in enumerate(informative) for one in many])
         edited = edit_haplotypes(rows.carried_HR, alleles, pool, np.frombuffer(reference, np.uint8), start)
-        return self._merged(rows, edited, len(found), doubtful)
+        allowed = self._recipe.max_missing * len(found)
+        return merged(rows, edited, self._names, allowed, doubtful, self.counts)
 
     def finish_contig(self, contig: str, length: int) -> None:
         """Say that a contig is over; to be said of every contig, also of those without a window.
@@ -247,53 +223,6 @@ class Haplotypes:
         self._count("samples left out of a window: haploid and diploid genotypes", int(rows.uneven.sum()))
         self._count("genotypes missing: heterozygous male on X or Y", rows.forced)
         return rows, (unphased | border) & ~single
-
-    def _merged(self, rows: Haploids, edited: Edited, sites: int, doubtful: np.ndarray) -> list[Haplotype]:
-        """Count, drop, and store haplotypes that are alike once."""
-        counts_HC = edited.counts_HC
-        missing = (rows.carried_HR == MISSING).sum(1) + counts_HC[:, columns.UNCOVERED]
-        dropped = missing > self._recipe.max_missing * sites
-        changed = counts_HC[:, columns.APPLIED] > 0
-        flags = SYMBOLIC_SKIPPED * (counts_HC[:, columns.WITHOUT_BASES] > 0)
-        flags = flags | CONFLICT_SKIPPED * (counts_HC[:, columns.CONFLICT] > 0)
-        flags = flags | MISSING_AS_REFERENCE * (missing > 0) | RANDOM_PHASE * doubtful[rows.sample_H]
-        cigars, edits = edited.cigars.tobytes().decode("ascii"), edited.edits.tobytes()
-        alike: dict[tuple[str, bytes], list[int]] = {}
-        for one in np.flatnonzero(changed & ~dropped).tolist():
-            cigar_begin, edit_begin = (edited.cigar_ends[one - 1], edited.edit_ends[one - 1]) if one else (0, 0)
-            text = cigars[cigar_begin : edited.cigar_ends[one]], edits[edit_begin : edited.edit_ends[one]]
-            alike.setdefault(text, []).append(one)
-        self._count_rows(counts_HC[~dropped], missing, dropped, changed, len(alike))
-        return [
-            Haplotype(
-                name=f"{self._names[rows.sample_H[many[0]]]}:{rows.number_H[many[0]]}",
-                cigar=cigar,
-                edits=bases,
-                multiplicity=len(many),
-                flags=int(np.bitwise_and.reduce(flags[many])),
-                length=int(counts_HC[many[0], columns.LENGTH]),
-            )
-            for (cigar, bases), many in alike.items()
-        ]
-
-    def _count_rows(
-        self, counts_HC: np.ndarray, missing: np.ndarray, dropped: np.ndarray, changed: np.ndarray, distinct: int
-    ) -> None:
-        kept = ~dropped
-        for name, number in (
-            ("alleles applied", columns.APPLIED),
-            ("alleles skipped: overlap with another", columns.CONFLICT),
-            ("alleles skipped: across a window's border", columns.BORDER),
-            ("alleles skipped: symbolic", columns.WITHOUT_BASES),
-            ("alleles *: deletion applied", columns.COVERED),
-            ("alleles *: without their deletion, missing", columns.UNCOVERED),
-        ):
-            self._count(name, int(counts_HC[:, number].sum()))
-        self._count("alleles missing, read as reference", int(missing[kept].sum()))
-        self._count("haplotypes dropped: too many missing alleles", int(dropped.sum()))
-        self._count("haplotypes skipped: all reference", int((kept & ~changed).sum()))
-        self._count("haplotypes", int((kept & changed).sum()))
-        self._count("haplotypes merged with one alike", int((kept & changed).sum()) - distinct)
 
     def _count(self, name: str, number: int) -> None:
         if number:
