@@ -93,7 +93,7 @@ def _hashes_below(
 
 @njit(cache=True)
 def _fill(
-    kmers: NDArray[np.uint64], bitmap: NDArray[np.uint64], keys: NDArray[np.uint64], places: NDArray[np.int64]
+    kmers: NDArray[np.uint64], bitmap: NDArray[np.uint64], keys: NDArray[np.uint64], places: NDArray[np.int32]
 ) -> None:
     for place in range(kmers.size):
         value = mixed(kmers[place])
@@ -153,17 +153,17 @@ class Table:
     kmers: NDArray[np.uint64]
     bitmap: NDArray[np.uint64]
     keys: NDArray[np.uint64]
-    places: NDArray[np.int64]
+    places: NDArray[np.int32]
 
 
 def table(kmers: NDArray[np.uint64]) -> Table:
-    """The set of `kmers`; NO_KMER among them is left out. About 60 bytes a k-mer at most."""
+    """The set of `kmers`; NO_KMER among them is left out. At most 64 bytes a k-mer."""
     distinct = np.unique(kmers)
     if distinct.size and distinct[-1] == NO_KMER:
         distinct = distinct[:-1]
     power = max(2, (distinct.size - 1).bit_length())
     keys = np.full(1 << power + 1, NO_KMER, np.uint64)
-    places = np.zeros(keys.size, np.int64)
+    places = np.zeros(keys.size, np.int32)
     bitmap = np.zeros((_BITMAP_BITS << power) // 64, np.uint64)
     _fill(distinct, bitmap, keys, places)
     return Table(distinct, bitmap, keys, places)
@@ -194,7 +194,7 @@ class Scan:
         count = _hashes_below(np.frombuffer(letters, np.uint8), self.k, self._state, last, out)
         return out[:count].copy()
 
-    def found(self, letters: bytes, wanted: Table) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    def found(self, letters: bytes, wanted: Table) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
         """The k-mers ending in this chunk that are in `wanted`.
 
         Returns:

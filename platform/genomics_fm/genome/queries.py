@@ -118,7 +118,7 @@ def _rarest(records: list[Contig], k: int) -> tuple[list[int], list[int]]:
 def _compare(
     letters: NDArray[np.uint8],
     ends: NDArray[np.int64],
-    seeds: NDArray[np.int64],
+    seeds: NDArray[np.int32],
     begin: int,
     starts: NDArray[np.int64],
     seed_end: NDArray[np.int64],
@@ -159,7 +159,8 @@ class Search:
         self._scan = Scan(queries.k)
         self._letters = b""
         self._start = 0  # of `_letters` on the contig
-        self._ends, self._seeds = np.empty((2, 0), np.int64)
+        self._ends: NDArray[np.int64] = np.empty(0, np.int64)
+        self._seeds: NDArray[np.int32] = np.empty(0, np.int32)
 
     def take(self, letters: bytes) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Where (first letter, on the contig) which targets were found that nothing later can change."""
