@@ -7,6 +7,9 @@ from genomics_fm.errors import InputError
 MAXIMUM_AMBIGUOUS = 0.10  # R11: a record with more letters outside ACGTN than this is no genome
 
 IUPAC = b"RYSWKMBDHV"  # two- and three-base codes, read as N
+MAXIMUM_SHOWN = 240
+"""Letters of a name or value in a message, which is to stay one line."""
+
 _FIRST_PRINTABLE, _DELETE = 0x20, 0x7F
 _KNOWN = b"ACGTUN"
 _ACCEPTED = _KNOWN + _KNOWN.lower() + IUPAC + IUPAC.lower()
@@ -34,6 +37,12 @@ def first_refused(letters: bytes, also: bytes = b"") -> int:
     """Offset of the first byte that is no accepted letter and not in `also`; -1 when there is none."""
     refused = letters.translate(None, _ACCEPTED + also)
     return letters.index(refused[:1]) if refused else -1
+
+
+def clipped(text: str) -> str:
+    """A text for a message, its middle left out where it is very long."""
+    half = MAXIMUM_SHOWN // 2
+    return text if len(text) <= MAXIMUM_SHOWN else f"{text[:half]} … {text[-half:]}"
 
 
 def describe(byte: int) -> str:

@@ -5,6 +5,7 @@ import re
 _SPAN = re.compile(r"[<>]?(\d+)(?:\.\.[<>]?(\d+))?")
 _BETWEEN = re.compile(r"(\d+)\^(\d+)")
 _OPERATOR = re.compile(r"(complement|join|order)\((.*)\)")
+_DEEPEST = 8  # operators in operators; GenBank itself nests two
 
 
 def parse(text: str, length: int) -> tuple[tuple[tuple[int, int], ...], int]:
@@ -29,7 +30,7 @@ def parse(text: str, length: int) -> tuple[tuple[tuple[int, int], ...], int]:
     return tuple((start, end) for start, end, _ in ordered), strand
 
 
-def _transcribed(text: str, length: int) -> list[tuple[int, int, int]]:
+def _transcribed(text: str, length: int, depth: int = 0) -> list[tuple[int, int, int]]:
     """(start, end, strand) of each segment, in the order of transcription."""
     if span := _SPAN.fullmatch(text):
         first, last = int(span[1]), int(span[2] or span[1])
@@ -42,11 +43,11 @@ def _transcribed(text: str, length: int) -> list[tuple[int, int, int]]:
             raise ValueError(f"location {text} does not lie in 1..{length}")
         return [(first, first, 1)]
     operator = _OPERATOR.fullmatch(text)
-    if not operator:
+    if not operator or depth == _DEEPEST:
         raise ValueError(f"location {text!r} is not understood (another record, or a typing error?)")
     if operator[1] == "complement":
-        return [(start, end, -strand) for start, end, strand in _transcribed(operator[2], length)[::-1]]
-    return [part for inner in _at_top_level(operator[2]) for part in _transcribed(inner, length)]
+        return [(start, end, -strand) for start, end, strand in _transcribed(operator[2], length, depth + 1)[::-1]]
+    return [part for inner in _at_top_level(operator[2]) for part in _transcribed(inner, length, depth + 1)]
 
 
 def _at_top_level(text: str) -> list[str]:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from genomics_fm.errors import InputError
-from genomics_fm.genome import feature_location, letters
+from genomics_fm.genome import alphabet, feature_location, letters
 from genomics_fm.genome.records import ContigStream, Feature
 from genomics_fm.genome.scanner import END, Scanner
 
@@ -31,7 +31,8 @@ class _Record:
         self.text, self.line, self.location = text, line, location
 
     def error(self, place: int, message: str) -> InputError:
-        return InputError(f"{self.location}:{self.line + self.text.count(chr(10), 0, place)}: {message}")
+        line = self.line + self.text.count("\n", 0, place)
+        return InputError(f"{self.location}:{line}: {alphabet.clipped(message)}")
 
 
 def read(text: Scanner) -> Iterator[ContigStream]:
@@ -53,25 +54,23 @@ def read(text: Scanner) -> Iterator[ContigStream]:
 
 def _annotation(text: Scanner) -> _Record:
     """The lines before ORIGIN; the scanner then stands below that line."""
-    begun, held = text.line, 0
-    lines: list[bytes] = []
+    begun = text.line
+    record = bytearray()
     while text.peek() != END:
         line = text.read_line()
         if line.startswith(b"ORIGIN"):
             break
-        if not lines and not line.startswith(b"LOCUS"):
+        if not record and not line.startswith(b"LOCUS"):
             raise text.error("no LOCUS line where a record must begin; remove the line", begun)
-        if lines and line.startswith((b"LOCUS", b"//")):
+        if record and line.startswith((b"LOCUS", b"//")):
             raise text.error("record without ORIGIN (no sequence in it); fetch the full record", begun)
-        lines.append(line)
-        held += len(line)
-        if held > MAX_ANNOTATION_BYTES:
+        record += line + b"\n"
+        if len(record) > MAX_ANNOTATION_BYTES:
             raise text.error(f"more than {MAX_ANNOTATION_BYTES:,} bytes without ORIGIN; give the sequence as FASTA")
     else:
         raise text.error("the file ends within a record; it is cut short, fetch it again")
-    record = b"\n".join([*lines, b""])
     if record.translate(None, _TEXT):
-        for number, line in enumerate(lines, begun):
+        for number, line in enumerate(bytes(record).split(b"\n"), begun):
             text.checked(line, number)
     return _Record(record.decode("ascii"), begun, text.location)
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from genomics_fm.errors import InputError
-from genomics_fm.genome import fasta, genbank, source
+from genomics_fm.genome import alphabet, fasta, genbank, source
 from genomics_fm.genome.records import Contig, ContigStream
 from genomics_fm.genome.scanner import END, Scanner
 
@@ -32,7 +32,7 @@ def stream_genome(location: str) -> Iterator[ContigStream]:
             if contig.name in seen:
                 first = seen[contig.name]
                 raise InputError(
-                    f"{file}:{contig.line}: second record named {contig.name!r} "
+                    f"{file}:{contig.line}: second record named {alphabet.clipped(contig.name)!r} "
                     f"(the first: {first if len(files) > 1 else f'{file}:{first}'}); rename or remove one"
                 )
             seen[contig.name] = where

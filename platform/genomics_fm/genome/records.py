@@ -97,7 +97,9 @@ class ContigStream:
             yield run.letters
         where = f"{self.location}:{self.line}"
         if not self.length:
-            raise InputError(f"{where}: record {self.name!r} is empty; add its sequence or remove its header")
+            raise InputError(
+                f"{where}: record {alphabet.clipped(self.name)!r} is empty; add its sequence or remove its header"
+            )
         alphabet.refuse_ambiguous(self.iupac_to_n, self.length, where)
 
     def drain(self) -> None:

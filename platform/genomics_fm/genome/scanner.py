@@ -33,7 +33,7 @@ class Scanner:
     def error(self, what: str, line: int = 0, column: int = 0) -> InputError:
         """An error about this file, at the current line when none is given; columns count from 1."""
         at = f":{column}" if column else ""
-        return InputError(f"{self.location}:{line or self.line}{at}: {what}")
+        return InputError(f"{self.location}:{line or self.line}{at}: {alphabet.clipped(what)}")
 
     def peek(self) -> int:
         """The next byte, not taken; END when there is none."""

