@@ -85,9 +85,8 @@ def main() -> None:
     readers = {name: read for name, read in READERS.items() if installed(read, files[0])}
     print(f"| MB/s | {' | '.join(readers)} |\n| --- |{' --- |' * len(readers)}")
     for path in files:
-        print(
-            f"| {path.rpartition('/')[2]} | {' | '.join(rate(read, path) for read in readers.values())} |", flush=True
-        )
+        rates = [rate(read, path) for read in readers.values()]
+        print(f"| {path.rpartition('/')[2]} | {' | '.join(rates)} |", flush=True)
 
 
 if __name__ == "__main__":
