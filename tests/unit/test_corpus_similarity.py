@@ -2,6 +2,8 @@
 
 import gzip
 import random
+import time
+import tracemalloc
 from functools import cache
 from itertools import combinations
 from pathlib import Path
@@ -160,3 +162,23 @@ def test_real_bacteria() -> None:
     assert (pair.a, pair.b) == ("E. coli", "mutated") and pair.ani == pytest.approx(0.99, abs=0.005)
     related = near_identical(sketches, 0.8)
     assert len(related) == 6 and sum(p.ani < 0.9 for p in related) == 5  # three genera of one family
+
+
+@pytest.mark.full
+def test_all_genomes_of_the_paper_take_seconds_and_little_memory() -> None:
+    random_numbers = np.random.default_rng(0)
+    sketches = []
+    for number in range(1160):
+        sketch = Sketch()
+        sketch._take(random_numbers.integers(0, sketch.threshold, 4096, np.uint64))
+        sketches.append((str(number), sketch))
+        assert len(sketch.hashes) == 4096
+    sketches[1000] = "copy", sketches[7][1]
+    tracemalloc.start()
+    try:
+        begun = time.process_time()
+        assert near_identical(sketches, 0.95) == [Pair("7", "copy", 1, 1)]
+        assert time.process_time() - begun < 20
+        assert tracemalloc.get_traced_memory()[1] < 200 << 20
+    finally:
+        tracemalloc.stop()

@@ -3,6 +3,8 @@
 import csv
 import gzip
 import random
+import time
+import tracemalloc
 from collections import Counter
 from itertools import combinations
 from pathlib import Path
@@ -195,3 +197,19 @@ def test_real_windows_that_overlap() -> None:
     assert [len(part) for part in parts] == [2400, 300, 300]
     chosen = [[every[row]["Sequence"] for row in part.tolist()] for part in parts]
     assert kmers.containment(chosen[2], chosen[0], 21).max() < 0.5
+
+
+@pytest.mark.full
+def test_a_hundred_thousand_rows() -> None:
+    genome = _drawn(6_000_000, 11)
+    draw = random.Random(11)
+    sequences = [genome[start : start + 200] for start in (draw.randrange(5_999_800) for _ in range(100_000))]
+    tracemalloc.start()
+    try:
+        begun = time.process_time()
+        found = clusters.cluster(sequences)
+        assert time.process_time() - begun < 60
+        assert tracemalloc.get_traced_memory()[1] < 600 << 20
+    finally:
+        tracemalloc.stop()
+    assert 20_000 < found.max() < 25_000

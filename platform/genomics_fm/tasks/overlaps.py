@@ -10,7 +10,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from genomics_fm.genome.kmers import NO_KMER, mixed, roll
+from genomics_fm.genome.kmers import NO_KMER, canonical, mixed, roll
 
 ROW_BITS = 22
 """A k-mer of at most 21 letters and its row fit into 64 bits, and are sorted as one number."""
@@ -18,6 +18,7 @@ MAXIMUM_K = 21
 
 _ENTRIES_AT_ONCE = 1 << 23  # k-mers sorted at once: 64 MB
 _SALTS = 8  # of a pair that shares a third of all its k-mers, 4 % are equal in none of so many least hashes
+_SALT = np.uint64(0x9E3779B97F4A7C15)  # odd, so that salted k-mers differ in all bits
 _ROW_MASK = np.uint64((1 << ROW_BITS) - 1)
 _ROW_SHIFT = np.uint64(ROW_BITS)
 
@@ -39,9 +40,14 @@ def unite(parent: NDArray[np.int64], row: int, other: int) -> None:
 
 
 @njit(cache=True)
-def _count(letters: NDArray[np.uint8], bounds: NDArray[np.int64], k: int, counts: NDArray[np.int64]) -> None:
-    """Count the k-mers that fall to each part."""
-    kmers = np.empty(np.diff(bounds).max(), np.uint64)
+def _count(
+    letters: NDArray[np.uint8],
+    bounds: NDArray[np.int64],
+    k: int,
+    kmers: NDArray[np.uint64],
+    counts: NDArray[np.int64],
+) -> None:
+    """Count the k-mers that fall to each part; `kmers` is room for those of any row."""
     for row in range(bounds.size - 1):
         size = bounds[row + 1] - bounds[row]
         roll(letters[bounds[row] : bounds[row + 1]], k, np.zeros(3, np.uint64), kmers)
@@ -56,12 +62,12 @@ def _entries(
     bounds: NDArray[np.int64],
     rows: NDArray[np.int64],
     k: int,
+    kmers: NDArray[np.uint64],
     part: int,
     parts: int,
     out: NDArray[np.uint64],
 ) -> int:
     """Write k-mer and row of what falls to one part; returns how many."""
-    kmers = np.empty(np.diff(bounds).max(), np.uint64)
     count = 0
     for row in rows:
         size = bounds[row + 1] - bounds[row]
@@ -143,12 +149,13 @@ def _index(
 ) -> _Index:
     """Index k-mers part by part, so that not all of them are held at once; only shared ones stay."""
     kept, common = np.zeros((2, len(bounds) - 1), np.int64)
+    kmers = np.empty(np.diff(bounds).max(), np.uint64)
     counts = np.zeros(-(-len(letters) // _ENTRIES_AT_ONCE), np.int64)
-    _count(letters, bounds, k, counts)
+    _count(letters, bounds, k, kmers, counts)
     members, ends, before = [np.empty(0, np.int32)], [np.zeros(1, np.int64)], 0
     for part, size in enumerate(counts.tolist()):
         entries = np.empty(size, np.uint64)
-        entries = entries[: _entries(letters, bounds, rows, k, part, len(counts), entries)]
+        entries = entries[: _entries(letters, bounds, rows, k, kmers, part, len(counts), entries)]
         entries.sort()
         some, stops = np.empty(len(entries), np.int32), np.empty(len(entries) // 2, np.int64)
         written, groups = _group(entries, most, asks, kept, common, some, stops)
@@ -173,6 +180,7 @@ def _transposed(
 def _join(
     parent: NDArray[np.int64],
     lengths: NDArray[np.int64],
+    rows: NDArray[np.int64],
     asks: NDArray[np.bool_],
     kept: NDArray[np.int64],
     members: NDArray[np.int32],
@@ -180,11 +188,11 @@ def _join(
     groups_of: NDArray[np.int32],
     stops: NDArray[np.int64],
 ) -> None:
-    """Join every row that asks with the rows it shares half of the shorter one's k-mers with."""
+    """Join every row that asks, which `rows` lists, with those it shares half of the shorter one's k-mers with."""
     shared = np.zeros(asks.size, np.int64)
     touched = np.empty(asks.size, np.int64)
     done = np.zeros(bounds.size, np.bool_)  # k-mers whose rows are of one group: they can join no more
-    for row in np.flatnonzero(asks):
+    for row in rows:
         mine, count = root(parent, row), 0
         for group in groups_of[stops[row - 1] if row else 0 : stops[row]]:
             if done[group]:
@@ -208,56 +216,38 @@ def _join(
 
 
 @njit(cache=True)
-def _least_hashes(
-    letters: NDArray[np.uint8], bounds: NDArray[np.int64], rows: NDArray[np.int64], k: int, out: NDArray[np.uint64]
+def _least_hashes(kmers: NDArray[np.uint64], least: NDArray[np.uint64]) -> None:
+    """Of some k-mers the least hash with each salt."""
+    least[:] = NO_KMER
+    for kmer in kmers:
+        for salt in range(least.size):
+            least[salt] = min(least[salt], mixed(kmer + np.uint64(salt) * _SALT))
+
+
+def _join_families(
+    parent: NDArray[np.int64], letters: NDArray[np.uint8], bounds: NDArray[np.int64], rows: NDArray[np.int64], k: int
 ) -> None:
-    """For each row and each salt the least hash of its k-mers; out: (salts, rows)."""
-    kmers = np.empty(np.diff(bounds).max(), np.uint64)
-    out[:] = NO_KMER
-    for number in range(rows.size):
-        begin, end = bounds[rows[number]], bounds[rows[number] + 1]
-        roll(letters[begin:end], k, np.zeros(3, np.uint64), kmers)
-        for kmer in kmers[: end - begin]:
-            if kmer != NO_KMER:
-                for salt in range(out.shape[0]):
-                    out[salt, number] = min(out[salt, number], mixed(mixed(kmer) + np.uint64(salt)))
+    """Join each row with the first one of equal least hash, where they share half of all k-mers of one."""
 
+    def distinct(row: int) -> NDArray[np.uint64]:
+        kmers = np.unique(canonical(letters[bounds[row] : bounds[row + 1]].tobytes(), k))
+        return kmers[kmers != NO_KMER]
 
-@njit(cache=True)
-def _distinct(letters: NDArray[np.uint8], k: int) -> NDArray[np.uint64]:
-    kmers = np.empty(letters.size, np.uint64)
-    roll(letters, k, np.zeros(3, np.uint64), kmers)
-    return np.unique(kmers[kmers != NO_KMER])
-
-
-@njit(cache=True)
-def _join_alike(
-    parent: NDArray[np.int64],
-    letters: NDArray[np.uint8],
-    bounds: NDArray[np.int64],
-    rows: NDArray[np.int64],
-    hashes: NDArray[np.uint64],
-    order: NDArray[np.int64],
-    k: int,
-) -> None:
-    """Join rows with the first one of equal least hash, where they share half of all k-mers of the shorter one."""
-    begin = 0
-    while begin < order.size:
-        first = rows[order[begin]]
-        known = _distinct(letters[bounds[first] : bounds[first + 1]], k)
-        end = begin + 1
-        while end < order.size and hashes[order[end]] == hashes[order[begin]]:
-            other = rows[order[end]]
-            if root(parent, first) != root(parent, other):
-                mine = _distinct(letters[bounds[other] : bounds[other + 1]], k)
-                at = np.searchsorted(known, mine)
-                shared = 0
-                for index in range(mine.size):
-                    shared += at[index] < known.size and known[at[index]] == mine[index]
-                if 2 * shared >= min(known.size, mine.size):
-                    unite(parent, first, other)
-            end += 1
-        begin = end
+    least = np.empty((len(rows), _SALTS), np.uint64)
+    for number, row in enumerate(rows.tolist()):
+        _least_hashes(distinct(row), least[number])
+    for hashes in least.T:
+        first, known = -1, np.empty(0, np.uint64)
+        order = np.argsort(hashes, kind="stable")
+        for number, begins in zip(order.tolist(), np.diff(hashes[order], prepend=NO_KMER) != 0, strict=True):
+            row = int(rows[number])
+            if begins or first < 0:
+                first, known = row, distinct(row)
+            elif root(parent, row) != root(parent, first):
+                mine = distinct(row)
+                shared = len(np.intersect1d(known, mine, assume_unique=True))
+                if 2 * shared >= min(len(known), len(mine)):
+                    unite(parent, row, first)
 
 
 def join(
@@ -292,9 +282,5 @@ def join(
     groups_of = np.empty(len(index.members), np.int32)
     _transposed(index.members, index.bounds, np.append(0, stops[:-1]), groups_of)
     lengths = np.diff(bounds)
-    _join(parent, lengths, asks, index.kept, index.members, index.bounds, groups_of, stops)
-    family = np.flatnonzero(asks & (index.common > index.kept))
-    least = np.empty((_SALTS, len(family)), np.uint64)
-    _least_hashes(letters, bounds, family, k, least)
-    for hashes in least:
-        _join_alike(parent, letters, bounds, family, hashes, np.argsort(hashes, kind="stable"), k)
+    _join(parent, lengths, np.flatnonzero(asks), asks, index.kept, index.members, index.bounds, groups_of, stops)
+    _join_families(parent, letters, bounds, np.flatnonzero(asks & (index.common > index.kept)), k)
