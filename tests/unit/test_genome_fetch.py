@@ -1,5 +1,6 @@
 """Downloads against a server that misbehaves in every way we know."""
 
+import errno
 import hashlib
 import http.server
 import threading
@@ -280,3 +281,17 @@ def test_two_at_once_fetch_once(server: Server, tmp_path: Path) -> None:
     assert made == [DATA] * 4
     assert len(server.asked) == 1
     assert len(names(tmp_path)) == 1
+
+
+def test_a_full_disk_leaves_nothing_that_looks_whole(
+    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> int:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(fetch, "_append", full)
+        with pytest.raises(EnvironmentFault, match=r"genome\.fa\.gz\.part: disk full"):
+            local_copy(server.url, SHA256, tmp_path)
+    assert not [name for name in names(tmp_path) if ".part" not in name]
+    assert local_copy(server.url, SHA256, tmp_path).read_bytes() == DATA

@@ -8,8 +8,8 @@ import re
 import time
 import urllib.parse
 from collections.abc import Callable, Iterator
+from io import FileIO
 from pathlib import Path
-from typing import BinaryIO
 
 from genomics_fm.artefacts import sha256_bytes
 from genomics_fm.errors import EnvironmentFault, InputError, writing
@@ -107,10 +107,10 @@ def _verify(path: Path, checksum: str, location: str) -> None:
 
 
 @contextlib.contextmanager
-def _locked(part: Path) -> Iterator[BinaryIO]:
+def _locked(part: Path) -> Iterator[FileIO]:
     """The partial file, open for appending; other processes that want it wait."""
     while True:
-        with part.open("ab") as file:
+        with part.open("ab", buffering=0) as file:
             fcntl.flock(file, fcntl.LOCK_EX)
             # Who held the lock before may have renamed or deleted the file we opened.
             if part.exists() and part.stat().st_ino == os.fstat(file.fileno()).st_ino:
@@ -118,11 +118,10 @@ def _locked(part: Path) -> Iterator[BinaryIO]:
                 return
 
 
-def _fetch(location: str, checksum: str, part: Path, file: BinaryIO, report: Report | None) -> None:
+def _fetch(location: str, checksum: str, part: Path, file: FileIO, report: Report | None) -> None:
     """Bring the partial file to its end and verify it; a wrong one is deleted."""
     for begun_before in (part.stat().st_size > 0, False):
         _download(location, bool(checksum), part, file, report)
-        file.flush()
         os.fsync(file.fileno())
         if not checksum:
             return
@@ -137,7 +136,7 @@ def _fetch(location: str, checksum: str, part: Path, file: BinaryIO, report: Rep
                 raise
 
 
-def _download(location: str, checked: bool, part: Path, file: BinaryIO, report: Report | None) -> None:
+def _download(location: str, checked: bool, part: Path, file: FileIO, report: Report | None) -> None:
     """Append what is missing, over as many connections as it takes."""
     tag_file = _tag_file(part)
     tag = tag_file.read_text() if tag_file.is_file() else ""
@@ -154,12 +153,12 @@ def _download(location: str, checked: bool, part: Path, file: BinaryIO, report: 
                 if body.tag != tag and (body.tag or not body.offset):
                     tag = body.tag
                     tag_file.write_text(tag)
-                have = _append(body, file, report)
+                with writing(part, max(0, body.total_bytes - body.offset)):
+                    have = _append(body, file, report)
                 if have < body.total_bytes:
                     raise remote.Interrupted(f"cut after {have:,} of {body.total_bytes:,} bytes")
                 return
         except remote.Interrupted as error:
-            file.flush()
             have = part.stat().st_size
             failures = 1 if have > best else failures + 1
             best = max(best, have)
@@ -171,11 +170,13 @@ def _download(location: str, checked: bool, part: Path, file: BinaryIO, report: 
             time.sleep(BACKOFF_SECONDS * 2 ** (failures - 1))
 
 
-def _append(body: remote.Body, file: BinaryIO, report: Report | None) -> int:
+def _append(body: remote.Body, file: FileIO, report: Report | None) -> int:
     """Copy a body to the end of the file; the file's bytes then."""
     have = body.offset
     while piece := body.read(_COPY_BYTES):
-        file.write(piece)
+        left = memoryview(piece)
+        while left:
+            left = left[file.write(left) :]
         have += len(piece)
         if report:
             report(have, body.total_bytes)
