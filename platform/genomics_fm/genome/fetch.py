@@ -27,7 +27,7 @@ Report = Callable[[int, int], None]
 _COPY_BYTES = 1 << 20
 _CHECKSUM = re.compile(r"(sha256:[0-9a-f]{64}|md5:[0-9a-f]{32})?")
 _NOT_FOR_NAMES = re.compile(r"[^A-Za-z0-9._-]+")
-_KEY_DIGITS = 12
+_KEY_DIGITS, _NAME_LETTERS = 12, 100
 
 
 def local_copy(location: str, checksum: str, cache: Path, report: Report | None = None) -> Path:
@@ -75,7 +75,7 @@ def _name(location: str) -> str:
     if not address.netloc:
         raise InputError(f"{location}: not an address; give scheme://host/path")
     name = address.path.rpartition("/")[2]
-    return f"{sha256_bytes(location.encode())[:_KEY_DIGITS]}-{_NOT_FOR_NAMES.sub('_', name)}"
+    return f"{sha256_bytes(location.encode())[:_KEY_DIGITS]}-{_NOT_FOR_NAMES.sub('_', name)[-_NAME_LETTERS:]}"
 
 
 def _tag_file(part: Path) -> Path:
