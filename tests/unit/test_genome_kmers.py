@@ -87,6 +87,7 @@ def test_lookups_find_what_is_in_the_table_and_nothing_else(size: int) -> None:
     assert len(expected) == size
     assert np.array_equal(np.concatenate(ends), expected)
     assert np.array_equal(wanted.kmers[np.concatenate(places)], every[expected])
+    assert np.array_equal(kmers.Scan(21).ends(text, wanted), expected)
 
 
 def test_a_table_leaves_out_what_is_no_kmer() -> None:

@@ -38,7 +38,7 @@ class Places:
     def take(self, letters: bytes) -> None:
         for begin in range(0, len(letters), _SCAN_BYTES):
             part = letters[begin : begin + _SCAN_BYTES]
-            ends, _ = self._scan.found(part, self._wanted)
+            ends = self._scan.ends(part, self._wanted)
             if len(ends):
                 self._add(self._length + ends)
             self._length += len(part)

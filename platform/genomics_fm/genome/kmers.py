@@ -200,10 +200,18 @@ class Scan:
         Returns:
             (offset in the chunk of each one's last letter, ascending; its index in `wanted.kmers`).
         """
-        ends, slots = np.empty((2, len(letters)), np.int64)
+        ends, slots = self._slots(letters, wanted)
+        return ends.copy(), wanted.places[slots]
+
+    def ends(self, letters: bytes, wanted: Table) -> NDArray[np.int64]:
+        """The offsets alone of what `found` finds; faster where much is found."""
+        return self._slots(letters, wanted)[0].copy()
+
+    def _slots(self, letters: bytes, wanted: Table) -> NDArray[np.int64]:
+        """Offsets and slots: (2, found)."""
+        out = np.empty((2, len(letters)), np.int64)
         array = np.frombuffer(letters, np.uint8)
-        count = _found(array, self.k, self._state, wanted.bitmap, wanted.keys, ends, slots)
-        return ends[:count].copy(), wanted.places[slots[:count]]
+        return out[:, : _found(array, self.k, self._state, wanted.bitmap, wanted.keys, *out)]
 
 
 def canonical(letters: bytes, k: int) -> NDArray[np.uint64]:
