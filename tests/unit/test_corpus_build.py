@@ -7,6 +7,7 @@ from collections import Counter
 from pathlib import Path
 
 import numpy as np
+import pysam
 import pytest
 
 from genomics_fm.artefacts import sha256_file
@@ -229,3 +230,45 @@ def test_a_contig_to_hold_out_that_nobody_has_is_refused(tmp_path: Path) -> None
     with pytest.raises(InputError, match="chrIV"):
         build(tmp_path / "corpus", [excluding])
     assert not (tmp_path / "corpus" / MANIFEST).exists()
+
+
+def test_a_vcf_may_be_shared_by_the_files_of_a_genome(tmp_path: Path) -> None:
+    contigs = {name: dna(3_000, seed) for seed, name in enumerate(("a", "b", "c"))}
+    vcf = indexed_vcf(tmp_path / "v.vcf.gz", {name: text for name, text in contigs.items() if name != "c"})
+    files = [write_fasta(tmp_path / f"{name}.fa", {name: text}) for name, text in contigs.items()]
+    sources = [Source(str(file), "Fictus", "one", vcf=str(vcf), phased="yes") for file in files]
+    corpus = build(tmp_path / "corpus", sources)
+    changed = [corpus.window(row) for row in range(len(corpus)) if corpus.window(row).haplotype]
+    assert {(window.contig, window.start, window.cigar) for window in changed} == {
+        ("a", 0, "10=1X1013="),
+        ("b", 0, "10=1X1013="),
+    }
+    with pytest.raises(InputError, match=r"v\.vcf\.gz: contigs b are in none of its genome's files"):
+        build(tmp_path / "other", [sources[0], sources[2]])
+
+
+def indexed_vcf(path: Path, contigs: dict[str, str]) -> Path:
+    """One phased heterozygote of one sample at the eleventh base of each contig."""
+    lines = ["##fileformat=VCFv4.2", *(f"##contig=<ID={name}>" for name in contigs)]
+    lines += ['##FORMAT=<ID=GT,Number=1,Type=String,Description="">']
+    lines += ["\t".join(["#CHROM", "POS", "ID", "REF", "ALT", "QUAL", "FILTER", "INFO", "FORMAT", "S1"])]
+    for name, text in contigs.items():
+        alternative = "C" if text[10] == "A" else "A"
+        lines.append("\t".join([name, "11", ".", text[10], alternative, ".", "PASS", ".", "GT", "0|1"]))
+    plain = path.with_suffix("")
+    plain.write_text("\n".join(lines) + "\n")
+    pysam.tabix_compress(str(plain), str(path), force=True)
+    pysam.tabix_index(str(path), preset="vcf", force=True)
+    return path
+
+
+def test_a_corpus_of_haplotypes_counts_them(tmp_path: Path) -> None:
+    vcf = indexed_vcf(tmp_path / "v.vcf.gz", {"a": dna(3_000, 0)})
+    fasta = write_fasta(tmp_path / "a.fa", {"a": dna(3_000, 0)})
+    corpus = build(tmp_path / "corpus", [Source(str(fasta), "Fictus", "one", vcf=str(vcf), phased="yes")])
+    counts = corpus.manifest["counts"]
+    assert (counts["windows"], counts["haplotype_rows"], len(corpus)) == (4, 1, 5)
+    assert (counts["haplotype_nt"], counts["haplotype_nt_with_multiplicity"]) == (1_024, 1_024)
+    row = corpus.window(1)
+    assert (row.haplotype, row.multiplicity, row.start, row.end) == ("S1:2", 1, 0, 1_024)
+    assert sum(a != b for a, b in zip(row.sequence, corpus.sequence(0), strict=True)) == 1

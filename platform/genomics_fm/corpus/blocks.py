@@ -56,7 +56,7 @@ class Window:
         haplotype: empty for the reference.
         cigar: alignment of a haplotype to the reference (= X I D); empty for the reference.
         multiplicity: how many haplotypes are identical here.
-        flags: bits; see `genome.haplotypes`.
+        flags: bits; see `genome.haplotype_rows`.
     """
 
     sequence: str

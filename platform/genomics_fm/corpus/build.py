@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from genomics_fm import __version__
 from genomics_fm.artefacts import ContentSum, sha256_file
 from genomics_fm.corpus.blocks import Place, Row, encode_block
 from genomics_fm.corpus.plan import Plan, Unit
@@ -35,6 +36,7 @@ class Tally:
         log2_bp: windows of the reference by the logarithm of their length, rounded down.
         assembly: sum over contigs; the assembly's sha256 once all its files are merged.
         held_out: those of `Source.exclude_contigs` that name a contig.
+        unclaimed: contigs of a shared VCF that this file does not have.
         notes: what a person should be told.
     """
 
@@ -43,6 +45,7 @@ class Tally:
     log2_bp: Counter[int] = field(default_factory=Counter)
     assembly: ContentSum = field(default_factory=ContentSum)
     held_out: set[str] = field(default_factory=set)
+    unclaimed: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
     def window(self, row: Row, cut: Cut) -> None:
@@ -65,6 +68,7 @@ class _Work:
     def __init__(self, unit: Unit, plan: Plan, cache: Path) -> None:
         source = unit.source
         self.source = source
+        self.shares_vcf = unit.shares_vcf
         self.location = unit.location
         if not unit.location.startswith(PACKAGE):
             self.location = str(fetch.local_copy(unit.location, source.checksum, cache))
@@ -125,7 +129,10 @@ class _Work:
         counts.update(self.cutter.counts)
         counts.update(self.masker.counts)
         if self.haplotypes:
-            self.haplotypes.finish()
+            if self.shares_vcf:
+                self.tally.unclaimed = list(self.haplotypes.unclaimed())
+            else:
+                self.haplotypes.finish()
             counts.update(self.haplotypes.counts)
             self.tally.notes += self.haplotypes.notes
 
@@ -163,6 +170,7 @@ def build_unit(
     tally = work.tally
     part_json = {
         "format_version": FORMAT_VERSION,
+        "genomics_fm": __version__,
         "identity": identity,
         "blocks": blocks,
         "content": content.state(),
@@ -172,6 +180,7 @@ def build_unit(
         "window_log2_bp": {str(key): count for key, count in tally.log2_bp.items()},
         "held_out": sorted(tally.held_out),
         "masked_contigs": sorted(work.masker.seen),
+        "unclaimed": tally.unclaimed,
         "notes": tally.notes,
         "sketch": base64.b64encode(work.sketch.to_bytes()).decode(),
         "file_sha256": "" if unit.location.startswith(PACKAGE) else sha256_file(Path(work.location)),
@@ -195,10 +204,10 @@ def _full(regions: Iterator[list[Row]], rows_per_block: int) -> Iterator[list[Ro
 
 
 def finished_part(unit: Unit, folder: Folder, identity: str) -> dict[str, Any] | None:
-    """The unit's part when an earlier build finished it, its blocks included; else None."""
+    """The unit's part when an earlier build with this version finished it, its blocks included; else None."""
     try:
         part = (folder / PARTS).read_sealed_json(f"{unit.name}.json", FORMAT_VERSION, "")
     except (InputError, CorruptArtefact):
         return None
     whole = all(folder.size(block["file"]) == block["bytes"] for block in part["blocks"])
-    return part if whole and part["identity"] == identity else None
+    return part if whole and (part["identity"], part.get("genomics_fm")) == (identity, __version__) else None
