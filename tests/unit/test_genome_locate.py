@@ -1,5 +1,6 @@
 """Sequences found in genomes, against `str.find`, and kept out of a corpus by the BED that says where."""
 
+import dataclasses
 import gzip
 import random
 from collections.abc import Iterator
@@ -10,7 +11,7 @@ import pytest
 from typer.testing import CliRunner
 
 from genomics_fm.cli import app
-from genomics_fm.corpus.exclusion import Exclusion
+from genomics_fm.corpus.sources import Source
 from genomics_fm.errors import InputError
 from genomics_fm.genome import queries
 from genomics_fm.genome.alphabet import reverse_complement
@@ -18,6 +19,7 @@ from genomics_fm.genome.bed import BedInterval, read_bed
 from genomics_fm.genome.locate import locate, stem
 from genomics_fm.genome.reader import stream_genome
 from genomics_fm.genome.records import Contig, assembly_sum
+from tests.corpora import build
 
 Found = set[tuple[int, str, str]]
 
@@ -130,16 +132,17 @@ def test_what_was_located_does_not_enter_a_corpus(tmp_path: Path) -> None:
     fasta = _fasta(tmp_path / "asm.fa", genome)
     (done,) = locate(_fasta(tmp_path / "q.fa", cut), [fasta], [str(tmp_path / "out.bed")])
     assert done.counts.min() >= 1
-    masker = Exclusion.load([str(done.output)], [], margin_bp=0).of("asm")
-    contigs = []
-    kept = ""
-    for contig in stream_genome(fasta):
-        kept += "X" + b"".join(masker.mask(contig.name, contig.letters())).decode()
-        contigs.append((contig.name, contig.length, contig.sha256))
-    masker.finish(assembly_sum(contigs).hexdigest())
-    assert 0 < masker.counts["excluded_nt: interval"] < 0.2 * 60_000
+    source = Source(fasta, "Fictus exemplaris", "asm")
+    corpus = build(tmp_path / "corpus", [source], exclude=(str(done.output),), exclude_margin_bp=0)
+    assert 0 < corpus.manifest["counts"]["excluded_nt: interval"] < 0.2 * 60_000
+    kept = "X".join(corpus.sequence(row) for row in range(len(corpus)))
+    assert len(kept) > 0.8 * 60_000
     for sequence in cut.values():
         assert sequence not in kept and reverse_complement(sequence) not in kept
+    fasta = _fasta(tmp_path / "other.fa", genome | {"c3": _drawn(100, 9)})
+    with pytest.raises(InputError, match=r"out\.bed: made for an asm with assembly_sha256 .* but the source has"):
+        other = dataclasses.replace(source, location=fasta)
+        build(tmp_path / "refused", [other], exclude=(str(done.output),), exclude_margin_bp=0)
 
 
 def test_one_assembly_in_several_files_or_several_assemblies(tmp_path: Path) -> None:
