@@ -174,8 +174,10 @@ def test_a_bed_for_another_genome_is_refused(tmp_path: Path) -> None:
         masker.finish("00")
     with pytest.raises(InputError, match=r"out.bed:4: asm has no contig 'd'.*genomics-fm locate"):
         masker.finish(SHA)
-    _mask(masker, _drawn(100, 1), contig="d")
+    masker.meet("d")
+    masker.meet("e")
     masker.finish(SHA)
+    assert masker.seen == {"c", "d"}
     exclusion.of("another").finish("00")
     exclusion.unused({"asm", "another"})
     with pytest.raises(InputError, match=r"out.bed: assembly 'asm' is in no source \(they have another\); correct"):

@@ -155,8 +155,8 @@ class Exclusion:
         for contig, (_, where) in regions.last.items():
             if contig not in seen:
                 raise InputError(
-                    f"{where}: {assembly} has no contig {contig!r} that is kept; "
-                    "use the genome's own names, as `genomics-fm locate` does, or take the line out"
+                    f"{where}: {assembly} has no contig {contig!r}; "
+                    "use the genome's own names, as `genomics-fm locate` does"
                 )
 
 
@@ -182,7 +182,7 @@ class Masker:
     Attributes:
         counts: nucleotides (N among them) by reason; one excluded by both counts as interval. "excluded_places"
             counts maximal runs of places that touch or overlap, wherever intervals lie.
-        seen: contigs that came by and have excluded intervals.
+        seen: contigs met that have excluded intervals.
     """
 
     def __init__(self, exclusion: Exclusion, assembly: str) -> None:
@@ -203,9 +203,8 @@ class Masker:
         Raises:
             InputError: an interval ends past the contig's end; after all letters were given.
         """
+        self.meet(contig)
         regions, wanted = self._regions, self._exclusion.wanted
-        if contig in regions.spans:
-            self.seen.add(contig)
         by_interval = deque(regions.spans.get(contig, ()))
         places = Places(wanted, self._exclusion.place_bp) if wanted else None
         held, start = b"", 0
@@ -230,6 +229,11 @@ class Masker:
                 f"{where}: ends at {end:,}, past the end of {contig} ({length:,} nt); "
                 "is the BED of this assembly, 0-based and half-open?"
             )
+
+    def meet(self, contig: str) -> None:
+        """Take note of a contig of the assembly; for one that is not masked because all of it is left out."""
+        if contig in self._regions.spans:
+            self.seen.add(contig)
 
     def finish(self, assembly_sha256: str) -> None:
         """`Exclusion.check`, for an assembly that is a single file."""
