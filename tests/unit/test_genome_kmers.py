@@ -90,6 +90,12 @@ def test_lookups_find_what_is_in_the_table_and_nothing_else(size: int) -> None:
     assert np.array_equal(kmers.Scan(21).ends(text, wanted), expected)
 
 
+def test_distinct() -> None:
+    some = np.array([7, kmers.NO_KMER, 0, 7, 3, kmers.NO_KMER, 3], np.uint64)
+    assert kmers.distinct(some).tolist() == [0, 3, 7]
+    assert kmers.distinct(some[:0]).dtype == np.uint64 and len(kmers.distinct(some[:0])) == 0
+
+
 def test_a_table_leaves_out_what_is_no_kmer() -> None:
     assert kmers.table(np.array([kmers.NO_KMER, 5, 3, 5], np.uint64)).kmers.tolist() == [3, 5]
 

@@ -15,7 +15,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 from genomics_fm.errors import CorruptArtefact, require
-from genomics_fm.genome.kmers import HASHES, Scan
+from genomics_fm.genome.kmers import HASHES, Scan, distinct
 
 K = 31
 SCALED = 1000
@@ -95,7 +95,7 @@ class Sketch:
         the whole is."""
         if not self._new:
             return
-        self._hashes = np.unique(np.concatenate([self._hashes, *self._new]))
+        self._hashes = distinct(np.concatenate([self._hashes, *self._new]))
         self._new, self._new_size = [], 0
         self._hashes = _below(self._hashes, _threshold(self._halvings))
         while len(self._hashes) > MAXIMUM_HASHES:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from genomics_fm.genome.kmers import NO_KMER, canonical
+from genomics_fm.genome.kmers import NO_KMER, canonical, distinct
 
 _UNKNOWN = 4
 _CODES = np.full(256, _UNKNOWN, np.uint8)
@@ -54,7 +54,7 @@ def containment(sequences: Sequence[str], reference: Sequence[str], k: int) -> N
 
     A sequence without a known k-mer has containment 0.
     """
-    present = np.unique(canonical("N".join(reference).encode(), k))
+    present = distinct(canonical("N".join(reference).encode(), k))
     ids, owner = _owned(sequences, k)
     order = np.lexsort((ids, owner))
     ids, owner = ids[order], owner[order]
@@ -62,5 +62,5 @@ def containment(sequences: Sequence[str], reference: Sequence[str], k: int) -> N
     first[1:] = (ids[1:] != ids[:-1]) | (owner[1:] != owner[:-1])
     ids, owner = ids[first], owner[first]
     total = np.bincount(owner, minlength=len(sequences))
-    inside = np.isin(ids, present)
+    inside = np.searchsorted(present, ids, "right") > np.searchsorted(present, ids, "left")
     return np.bincount(owner, weights=inside, minlength=len(sequences)) / np.maximum(total, 1)

@@ -10,7 +10,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from genomics_fm.genome.kmers import NO_KMER, canonical, mixed, roll
+from genomics_fm.genome.kmers import NO_KMER, canonical, distinct, mixed, roll
 
 ROW_BITS = 22
 """A k-mer of at most 21 letters and its row fit into 64 bits, and are sorted as one number."""
@@ -229,22 +229,21 @@ def _join_families(
 ) -> None:
     """Join each row with the first one of equal least hash, where they share half of all k-mers of one."""
 
-    def distinct(row: int) -> NDArray[np.uint64]:
-        kmers = np.unique(canonical(letters[bounds[row] : bounds[row + 1]].tobytes(), k))
-        return kmers[kmers != NO_KMER]
+    def of(row: int) -> NDArray[np.uint64]:
+        return distinct(canonical(letters[bounds[row] : bounds[row + 1]].tobytes(), k))
 
     least = np.empty((len(rows), _SALTS), np.uint64)
     for number, row in enumerate(rows.tolist()):
-        _least_hashes(distinct(row), least[number])
+        _least_hashes(of(row), least[number])
     for hashes in least.T:
         first, known = -1, np.empty(0, np.uint64)
         order = np.argsort(hashes, kind="stable")
         for number, begins in zip(order.tolist(), np.diff(hashes[order], prepend=NO_KMER) != 0, strict=True):
             row = int(rows[number])
             if begins or first < 0:
-                first, known = row, distinct(row)
+                first, known = row, of(row)
             elif root(parent, row) != root(parent, first):
-                mine = distinct(row)
+                mine = of(row)
                 shared = len(np.intersect1d(known, mine, assume_unique=True))
                 if 2 * shared >= min(len(known), len(mine)):
                     unite(parent, row, first)
