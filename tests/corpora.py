@@ -10,7 +10,7 @@ import numpy as np
 from genomics_fm.corpus.build import build_unit
 from genomics_fm.corpus.commit import commit
 from genomics_fm.corpus.manifest import Corpus
-from genomics_fm.corpus.plan import Plan, request_identity, units
+from genomics_fm.corpus.plan import Plan, Unit, request_identity, units
 from genomics_fm.corpus.sources import Source
 from genomics_fm.corpus.windows import Recipe
 from genomics_fm.pretraining.stream import StreamConfig
@@ -38,10 +38,18 @@ def build(folder: Path | Folder, sources: list[Source], recipe: Recipe = RECIPE,
     """What the job does, in this process; `more` are further fields of the plan."""
     plan, storage = Plan(recipe=recipe, **more), Folder(folder)  # type: ignore[arg-type]
     work = units(sources)
-    for unit in work:
-        build_unit(unit, plan, storage, Path("no cache"), unit.identity(plan.identity()))
+    build_here(work, plan, storage)
     commit(storage, work, plan, request_identity(sources, plan))
     return Corpus(storage)
+
+
+def build_here(
+    work: list[Unit], plan: Plan, folder: Folder, workers: int = 0, keep_downloads: bool = False
+) -> list[str]:
+    """Stands in for `jobs.build_corpus.build`, which does the same on Ray."""
+    for unit in work:
+        build_unit(unit, plan, folder, Path("no cache"), unit.identity(plan.identity()))
+    return []
 
 
 def corpus_of(folder: Path, contigs: Mapping[str, str], recipe: Recipe = RECIPE) -> Corpus:

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import uuid
 from pathlib import Path
 from typing import Any
 
@@ -69,8 +70,9 @@ def sha256_json(value: Any) -> str:
 
 def write_bytes(path: Path, data: bytes) -> None:
     """Write a file whole or not at all: a temporary neighbour, flushed, then renamed over `path`."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    with writing(path):
+    # Not the process id: two machines that share a folder may have the same one.
+    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
+    with writing(path, len(data)):
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
             with temporary.open("wb") as file:
@@ -130,7 +132,11 @@ def read_json(path: Path, format_version: int, absent: str) -> dict[str, Any]:
 
 def unsealed(value: dict[str, Any], shown: str) -> dict[str, Any]:
     """A sealed object without its hash, which must agree with the rest; `shown` names the file."""
-    if value.pop("sha256", None) != sha256_json(value):
+    try:
+        found = value.pop("sha256", None) == sha256_json(value)
+    except ValueError:  # Infinity or NaN, which we never write
+        found = False
+    if not found:
         raise CorruptArtefact(f"{shown}: changed since it was written; restore it or make it again")
     return value
 

@@ -13,7 +13,9 @@ import os
 import sys
 import traceback
 from collections.abc import Iterator
+from pathlib import Path
 
+_FULL = {errno.ENOSPC: "disk full", errno.EDQUOT: "disk full (your quota)"}
 _NOT_WRITABLE = (errno.EACCES, errno.EROFS, errno.EPERM, errno.ENOTDIR, errno.EISDIR, errno.EEXIST)
 
 
@@ -54,16 +56,35 @@ def require(holds: bool, name: str, value: object, give: str) -> None:
 
 
 @contextlib.contextmanager
-def writing(path: os.PathLike[str] | str) -> Iterator[None]:
-    """Turn a full disk or an unwritable place into one `EnvironmentFault` that names path and space."""
+def writing(path: os.PathLike[str] | str, needed_bytes: int = 0) -> Iterator[None]:
+    """Turn a full disk or an unwritable place into one `EnvironmentFault` that names path and space.
+
+    Args:
+        path: what is written; neither it nor its folder need exist.
+        needed_bytes: its size, where that is known beforehand.
+    """
     try:
         yield
     except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise EnvironmentFault(f"{path}: disk full; free some space or choose another folder") from error
+        if error.errno in _FULL:
+            raise EnvironmentFault(
+                f"{path}: {_FULL[error.errno]}: {_space(path, needed_bytes)}; free some space or choose another folder"
+            ) from error
         if error.errno in _NOT_WRITABLE:
             raise EnvironmentFault(f"{path}: not writable; choose another folder") from error
         raise
+
+
+def _space(path: os.PathLike[str] | str, needed_bytes: int) -> str:
+    """`4,096 bytes needed, 0 free`, measured on the disk where a path is or would be."""
+    needed = [f"{needed_bytes:,} bytes needed"] if needed_bytes else []
+    place = Path(path).absolute()
+    for folder in (place, *place.parents):
+        with contextlib.suppress(OSError):
+            disk = os.statvfs(folder)
+            files = [] if disk.f_favail or not disk.f_files else ["no more files allowed"]
+            return ", ".join([*needed, f"{disk.f_bavail * disk.f_frsize:,} {'' if needed else 'bytes '}free", *files])
+    return ", ".join([*needed, "free space unknown"])
 
 
 @contextlib.contextmanager

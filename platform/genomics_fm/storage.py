@@ -1,17 +1,23 @@
 """Folders on a local disk or in an object store (`s3://`, `gs://`), behind one small set of verbs."""
 
+import contextlib
+import errno
+import fcntl
+import os
 import re
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import pyarrow.fs
 
 from genomics_fm.artefacts import json_bytes, parse_json, sealed, unsealed, write_bytes
-from genomics_fm.errors import EnvironmentFault, InputError
+from genomics_fm.errors import EnvironmentFault, InputError, writing
 
 _SCHEME = re.compile(r"([a-z0-9+]+)://")
 _COPY_BYTES = 4 << 20
+_NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP)
 
 
 def is_remote(location: str) -> bool:
@@ -116,24 +122,61 @@ class Folder:
             self._remote(name, lambda: self._fs.delete_file(self._path(name)))
 
     def remove(self) -> None:
-        """Remove the folder itself, once it is empty; an object store knows none."""
-        if self.local is not None and self.local.is_dir():
-            self.local.rmdir()
+        """Remove the folder itself, if it is there and empty; an object store knows none."""
+        if self.local is not None:
+            try:
+                self.local.rmdir()
+            except OSError as error:
+                if error.errno not in (errno.ENOENT, errno.ENOTEMPTY):
+                    raise
+
+    def is_there(self) -> bool:
+        """Whether there is such a folder; in an object store: whether it holds a file."""
+        return self.local.is_dir() if self.local is not None else bool(self.names())
+
+    @contextlib.contextmanager
+    def alone(self, name: str, owner: str, taken: str) -> Iterator[bool]:
+        """Keep others out while the block runs; gives whether that could be done.
+
+        On a disk one process at a time holds the file `name` locked, and a lock falls with its process, however that
+        ends. An object store has no locks: the file says who has begun there, and only that owner may come in,
+        beside itself or after it was killed, until the file is deleted.
+
+        Args:
+            name: a file for this alone; whoever is inside may delete it.
+            owner: who wants in.
+            taken: what to tell one who is refused.
+
+        Raises:
+            EnvironmentFault: another is inside, or the file cannot be written.
+        """
+        if self.local is None:
+            if self.exists(name) and self.read(name) != owner.encode():
+                raise EnvironmentFault(taken)
+            self.write(name, owner.encode())
+            yield True
+            return
+        with writing(self.local / name):
+            try:
+                file, locked = _lock(self.local / name)
+            except BlockingIOError as error:
+                raise EnvironmentFault(taken) from error
+        with file:
+            yield locked
 
     def fetch(self, name: str, path: Path) -> None:
         """Copy a file to a local path, which is not written atomically.
 
         Raises:
             FileNotFoundError: there is none.
+            EnvironmentFault: the store does not answer.
+            OSError: the path cannot be written.
         """
         if self.local is not None:
             shutil.copyfile(self.local / name, path)
             return
-        self._remote(name, self._fetch_remote, name, path)
-
-    def _fetch_remote(self, name: str, path: Path) -> None:
-        with self._fs.open_input_stream(self._path(name)) as source, path.open("wb") as file:
-            while chunk := source.read(_COPY_BYTES):
+        with self._remote(name, self._fs.open_input_stream, self._path(name)) as source, path.open("wb") as file:
+            while chunk := self._remote(name, source.read, _COPY_BYTES):
                 file.write(chunk)
 
     def write_json(self, name: str, value: Any) -> None:
@@ -167,3 +210,26 @@ class Folder:
             raise EnvironmentFault(
                 f"{self.shown(name)}: the store refused or did not answer ({reason}); check address and credentials"
             ) from error
+
+
+def _lock(path: Path) -> tuple[BinaryIO, bool]:
+    """A file, open and locked, and whether it is: not every file system can.
+
+    Raises:
+        BlockingIOError: another process has locked it.
+    """
+    while True:
+        with contextlib.suppress(FileNotFoundError), contextlib.ExitStack() as failed:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            file = failed.enter_context(path.open("ab"))
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                locked = True
+            except OSError as error:
+                if error.errno not in _NO_LOCKS:
+                    raise
+                locked = False
+            # Who held the lock before may have deleted the file we opened.
+            if path.stat().st_ino == os.fstat(file.fileno()).st_ino:
+                failed.pop_all()
+                return file, locked

@@ -1,4 +1,6 @@
 import errno
+import os
+from pathlib import Path
 
 import pytest
 
@@ -44,7 +46,7 @@ def test_bugs_are_not_dressed_up() -> None:
     ("number", "says"),
     [
         (errno.ENOSPC, "disk full"),
-        (errno.EDQUOT, "disk full"),
+        (errno.EDQUOT, r"disk full \(your quota\)"),
         (errno.EACCES, "not writable"),
         (errno.EROFS, "not writable"),
         (errno.ENOTDIR, "not writable"),
@@ -55,6 +57,32 @@ def test_bugs_are_not_dressed_up() -> None:
 def test_a_place_that_cannot_be_written_is_named(number: int, says: str) -> None:
     with pytest.raises(EnvironmentFault, match=rf"^/data/x: {says}.*; .*choose another"), writing("/data/x"):
         raise OSError(number, "as the system says it")
+
+
+@pytest.mark.parametrize(
+    ("needed", "files", "says"),
+    [
+        (0, 9, "8,192 bytes free;"),
+        (70_000, 9, "70,000 bytes needed, 8,192 free;"),
+        (1, 0, "1 bytes needed, 8,192 free, no more files allowed;"),
+    ],
+)
+def test_a_full_disk_says_what_was_needed_and_what_is_free(
+    needed: int, files: int, says: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = []
+
+    def statvfs(path: Path) -> os.statvfs_result:
+        asked.append(path)
+        if not path.exists():
+            raise FileNotFoundError(path)
+        return os.statvfs_result((4096, 4096, 100, 5, 2, 50, 9, files, 0, 255))
+
+    monkeypatch.setattr(os, "statvfs", statvfs)
+    with pytest.raises(EnvironmentFault) as caught, writing(tmp_path / "not yet" / "x", needed):
+        raise OSError(errno.ENOSPC, "as the system says it")
+    assert f"not yet/x: disk full: {says} free some space" in str(caught.value)
+    assert asked[-1] == tmp_path
 
 
 def test_other_system_errors_pass() -> None:

@@ -39,9 +39,10 @@ class BlockCache:
         """
         digest = entry["sha256"]
         path = self._folder / f"{digest}.arrow"
-        if path.is_file():
+        with contextlib.suppress(FileNotFoundError):  # never fetched, or another process evicts it just now
             os.utime(path)
-            if digest in self._checked or sha256_file(path) == digest:
+            whole = path.stat().st_size == entry["bytes"]
+            if whole and (digest in self._checked or sha256_file(path) == digest):
                 self._checked.add(digest)
                 return path
         self._fetch(storage, entry, path)
@@ -52,7 +53,7 @@ class BlockCache:
     def _fetch(self, storage: Folder, entry: dict[str, Any], path: Path) -> None:
         shown = storage.shown(entry["file"])
         temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
-        with writing(path):
+        with writing(path, entry["bytes"]):
             path.parent.mkdir(parents=True, exist_ok=True)
             try:
                 storage.fetch(entry["file"], temporary)

@@ -4,11 +4,12 @@ import base64
 import dataclasses
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from genomics_fm.artefacts import ContentSum, sha256_json
+from genomics_fm.corpus.accounts import check_counts, check_part
 from genomics_fm.corpus.build import PARTS
 from genomics_fm.corpus.manifest import FORMAT_VERSION, MANIFEST, PROVENANCE
 from genomics_fm.corpus.plan import Plan, Unit, stamp
@@ -20,6 +21,8 @@ from genomics_fm.storage import Folder
 REPORTED_ANI = 0.99
 """Assemblies at least so alike are reported, whatever is dropped."""
 _HISTOGRAMS = ("gc_percent", "window_log2_bp")
+_OURS = ("block-", ".block-", f".{MANIFEST}.", f".{PROVENANCE}.")
+"""How blocks and what a killed writer leaves of our files begin."""
 
 
 @dataclass
@@ -77,6 +80,7 @@ def commit(folder: Folder, units: list[Unit], plan: Plan, request: str = "", qui
 
     Raises:
         InputError: no window came out at all, or something that was to be left out is nowhere to be found.
+        CorruptArtefact: the counts do not add up.
     """
     provenance: list[dict[str, Any]] = []
     assemblies = list(_assemblies(folder, units, provenance))
@@ -87,7 +91,8 @@ def commit(folder: Folder, units: list[Unit], plan: Plan, request: str = "", qui
     if not any(assembly.blocks for assembly in kept):
         raise InputError(f"{folder}: no window left of {len(units)} files; see 'What is dropped' in docs/corpus.md")
     manifest = _manifest(kept, [a for a in assemblies if a.name in left_out], plan, similar)
-    folder.write_json(
+    check_counts(manifest["counts"], sum(block["rows"] for block in manifest["blocks"]), folder.shown(MANIFEST))
+    folder.write_sealed_json(
         PROVENANCE,
         {
             "format_version": FORMAT_VERSION,
@@ -100,7 +105,7 @@ def commit(folder: Folder, units: list[Unit], plan: Plan, request: str = "", qui
         },
     )
     folder.write_sealed_json(MANIFEST, manifest)
-    _tidy(folder, {block["file"] for block in manifest["blocks"]})
+    tidy(folder, manifest)
     return manifest
 
 
@@ -108,11 +113,14 @@ def _assemblies(folder: Folder, units: list[Unit], provenance: list[dict[str, An
     """Assemblies in the order of their first file; one part is in memory at a time."""
     made: dict[tuple[str, str], _Assembly] = {}
     for unit in units:
-        part = (folder / PARTS).read_sealed_json(f"{unit.name}.json", FORMAT_VERSION, "run the same build again")
+        parts, name = folder / PARTS, f"{unit.name}.json"
+        part = parts.read_sealed_json(name, FORMAT_VERSION, "run the same build again")
+        check_part(part, parts.shown(name))
         key = (unit.source.species, unit.source.assembly)
         made.setdefault(key, _Assembly(unit.source)).merge(unit, part)
         about = {"location": unit.location, "stamp": stamp(unit.location), "sha256": part["file_sha256"]}
-        provenance.append({**about, "held_out": part["held_out"], "notes": part["notes"]})
+        told = {name: part[name] for name in ("held_out", "unclaimed", "notes")}
+        provenance.append({**about, "vcf": unit.source.vcf, **told})
     yield from made.values()
 
 
@@ -123,6 +131,12 @@ def _refuse_unfound(
     absent -= {name for entry in provenance for name in entry["held_out"]}
     if absent:
         raise InputError(f"exclude_contigs {', '.join(sorted(absent))}: no contig of that name; nothing was held out")
+    shared = {unit.source.vcf for unit in units if unit.shares_vcf}
+    for vcf in sorted(shared):
+        unclaimed = set.intersection(*(set(entry["unclaimed"]) for entry in provenance if entry["vcf"] == vcf))
+        if unclaimed:
+            names = ", ".join(sorted(unclaimed)[:10])
+            raise InputError(f"{vcf}: contigs {names} are in none of its genome's files; was it called on another genome?")
     exclusion = plan.exclusion()
     exclusion.unused({assembly.source.assembly for assembly in assemblies})
     for assembly in assemblies:
@@ -179,10 +193,11 @@ def _sorted(counts: Counter[str]) -> dict[str, int]:
     return dict(sorted((name, count) for name, count in counts.items() if count))
 
 
-def _tidy(folder: Folder, listed: Iterable[str]) -> None:
-    """Delete parts, and what killed builds and dropped assemblies have left of blocks."""
+def tidy(folder: Folder, manifest: Mapping[str, Any]) -> None:
+    """Delete parts, and what killed builds and dropped assemblies have left. The folder of parts goes last."""
+    listed = {block["file"] for block in manifest["blocks"]}
     for name in folder.names():
-        if name.startswith(("block-", ".block-")) and name not in listed:
+        if name.startswith(_OURS) and name not in listed:
             folder.delete(name)
     parts = folder / PARTS
     for name in parts.names():

@@ -1,6 +1,8 @@
 """A corpus read back: the manifest, and windows by row number. Nothing is read before its hash has been checked."""
 
 import bisect
+import contextlib
+import errno
 import itertools
 from collections import OrderedDict
 from collections.abc import Callable
@@ -114,9 +116,9 @@ class Corpus:
             self._open.move_to_end(number)
             return self._open[number]
         entry = self.blocks[number]
-        path = self._local(entry, number in self._checked)
+        path, mapped = self._mapped(entry, number in self._checked)
         try:
-            block = Block(pa.memory_map(str(path)), entry["rows"])
+            block = Block(mapped, entry["rows"])
         except (ValueError, pa.ArrowException) as error:
             raise CorruptArtefact(f"{path}: not the rows the manifest lists ({error}); {REBUILD}") from error
         self._checked.add(number)
@@ -125,15 +127,22 @@ class Corpus:
             self._open.popitem(last=False)
         return block
 
-    def _local(self, entry: dict[str, Any], checked: bool) -> Path:
-        """The block as a local file whose hash has been checked."""
-        if self._cache is not None:
-            return self._cache.path(self.storage, entry)
+    def _mapped(self, entry: dict[str, Any], checked: bool) -> tuple[Path, pa.MemoryMappedFile]:
+        """The block as a local file whose hash has been checked, and its bytes."""
+        while self._cache is not None:
+            path = self._cache.path(self.storage, entry)
+            with contextlib.suppress(FileNotFoundError):  # another process has evicted it in this moment
+                return path, pa.memory_map(str(path))
         path = self.folder / entry["file"]
         self._check_size(entry)
-        if not checked and sha256_file(path) != entry["sha256"]:
-            raise CorruptArtefact(f"{path}: does not match its sha256 in the manifest; {REBUILD}")
-        return path
+        try:
+            if not checked and sha256_file(path) != entry["sha256"]:
+                raise CorruptArtefact(f"{path}: does not match its sha256 in the manifest; {REBUILD}")
+            return path, pa.memory_map(str(path))
+        except OSError as error:
+            if error.errno != errno.EIO:
+                raise
+            raise CorruptArtefact(f"{path}: the disk cannot read it; {REBUILD}") from error
 
     def _check_size(self, entry: dict[str, Any]) -> None:
         path = self.folder / entry["file"]

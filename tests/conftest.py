@@ -1,0 +1,50 @@
+"""Places that several kinds of tests write to: an S3-like store, a small disk."""
+
+import logging
+import os
+import shutil
+import subprocess
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+DISK_KIB = 256
+_CREDENTIALS = {"AWS_ACCESS_KEY_ID": "testing", "AWS_SECRET_ACCESS_KEY": "testing", "AWS_EC2_METADATA_DISABLED": "true"}
+os.environ.update({name: os.environ.get(name, value) for name, value in _CREDENTIALS.items()})
+
+
+@pytest.fixture(scope="session")
+def _s3() -> Iterator[str]:
+    """Host and port of an S3-like store in this process; Ray's workers reach it too."""
+    from moto.server import ThreadedMotoServer
+
+    logging.getLogger("werkzeug").setLevel(logging.ERROR)
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    yield f"{host}:{port}"
+    server.stop()
+
+
+@pytest.fixture
+def object_store(_s3: str) -> str:
+    """Address of an empty bucket."""
+    import boto3
+
+    bucket = f"bucket-{uuid.uuid4().hex[:12]}"
+    boto3.client("s3", endpoint_url=f"http://{_s3}", region_name="us-east-1").create_bucket(Bucket=bucket)
+    return f"s3://{bucket}?endpoint_override={_s3}&scheme=http&region=us-east-1"
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of 256 KiB."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    options = ["mount", "-t", "tmpfs", "-o", f"size={DISK_KIB}k", "tmpfs", str(folder)]
+    if os.geteuid() != 0 or not shutil.which("mount") or subprocess.run(options, capture_output=True).returncode:
+        pytest.skip("needs the right to mount a small tmpfs")
+    yield folder
+    subprocess.run(["umount", "-l", str(folder)], check=True)
