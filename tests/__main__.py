@@ -12,7 +12,8 @@ import time
 from typing import Any
 
 FULL = "--full"
-FAST = ["tests/unit"]
+FAST = ["-n", "auto", "--maxprocesses", "4", "--dist", "worksteal", "tests/unit"]
+"""Unit tests share nothing and run side by side; the others start Ray and would fight for the cores."""
 SLOW = ["tests/integration", "tests/faults", "tests/e2e"]
 GRACE_SECONDS = 10
 NOTHING_COLLECTED = 5

@@ -88,6 +88,7 @@ class _Work:
             reason = self._dropped(contig)
             letters = self.sketch.watch(contig.letters())
             if reason:
+                self.masker.meet(contig.name)
                 for _ in letters:
                     pass
                 counts[f"dropped_nt: {reason}"] += contig.length

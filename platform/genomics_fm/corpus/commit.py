@@ -131,16 +131,22 @@ def _refuse_unfound(
     absent -= {name for entry in provenance for name in entry["held_out"]}
     if absent:
         raise InputError(f"exclude_contigs {', '.join(sorted(absent))}: no contig of that name; nothing was held out")
-    shared = {unit.source.vcf for unit in units if unit.shares_vcf}
-    for vcf in sorted(shared):
-        unclaimed = set.intersection(*(set(entry["unclaimed"]) for entry in provenance if entry["vcf"] == vcf))
-        if unclaimed:
-            names = ", ".join(sorted(unclaimed)[:10])
-            raise InputError(f"{vcf}: contigs {names} are in none of its genome's files; was it called on another genome?")
+    _refuse_unclaimed({unit.source.vcf for unit in units if unit.shares_vcf}, provenance)
     exclusion = plan.exclusion()
     exclusion.unused({assembly.source.assembly for assembly in assemblies})
     for assembly in assemblies:
         exclusion.check(assembly.source.assembly, assembly.letters.hexdigest(), assembly.masked_contigs)
+
+
+def _refuse_unclaimed(shared: set[str], provenance: list[dict[str, Any]]) -> None:
+    """Refuse a shared VCF with contigs that none of the files beside it has."""
+    for vcf in sorted(shared):
+        unclaimed = set.intersection(*(set(entry["unclaimed"]) for entry in provenance if entry["vcf"] == vcf))
+        if unclaimed:
+            names = ", ".join(sorted(unclaimed)[:10])
+            raise InputError(
+                f"{vcf}: contigs {names} are in none of its genome's files; was it called on another genome?"
+            )
 
 
 def _near_identical(assemblies: list[_Assembly], max_similarity: float) -> list[dict[str, Any]]:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from genomics_fm.artefacts import sha256_bytes, sha256_json
 from genomics_fm.corpus.places import K, Places, Span
+from genomics_fm.corpus.windows import EXCLUDED
 from genomics_fm.errors import InputError, require
 from genomics_fm.genome.bed import Bed, read_bed
 from genomics_fm.genome.kmers import NO_KMER, Table, canonical, table
@@ -22,7 +23,6 @@ MARGIN_BP = 2300
 """The longest segment of pretraining: none of them reaches from what is kept into what is excluded."""
 MAXIMUM_PLACE_BP = 2300
 """Long excluded sequences are recognised piece by piece, each no longer than a segment of pretraining."""
-EXCLUDED = b"X"
 BY_INTERVAL = "excluded_nt: interval"
 BY_SEQUENCE = "excluded_nt: sequence"
 PLACES = "excluded_places: sequence"

@@ -1,6 +1,7 @@
 """What is asked of a corpus: sources, how they are cut, and the identity of all of it."""
 
 import dataclasses
+import functools
 import importlib.metadata
 from collections import Counter
 from dataclasses import dataclass, field
@@ -61,8 +62,14 @@ class Plan:
         }
 
     def exclusion(self) -> Exclusion:
-        """What is left out, read from its files."""
-        return Exclusion.load(self.exclude, self.exclude_sequences, self.exclude_margin_bp)
+        """What is left out, read from its files; once in a process, unless they change."""
+        stamps = sha256_json([stamp(at) for at in (*self.exclude, *self.exclude_sequences)])
+        return _exclusion(self.exclude, self.exclude_sequences, self.exclude_margin_bp, stamps)
+
+
+@functools.lru_cache(maxsize=1)
+def _exclusion(beds: tuple[str, ...], sequences: tuple[str, ...], margin_bp: int, _stamps: str) -> Exclusion:
+    return Exclusion.load(beds, sequences, margin_bp)
 
 
 @dataclass(frozen=True)
@@ -113,7 +120,9 @@ def units(sources: list[Source]) -> list[Unit]:
         for file, location in enumerate(files.expand(source.location))
     ]
     readers = Counter(unit.source.vcf for unit in found)
-    return [dataclasses.replace(unit, shares_vcf=bool(unit.source.vcf) and readers[unit.source.vcf] > 1) for unit in found]
+    return [
+        dataclasses.replace(unit, shares_vcf=bool(unit.source.vcf) and readers[unit.source.vcf] > 1) for unit in found
+    ]
 
 
 def stamp(location: str) -> list[Any]:
