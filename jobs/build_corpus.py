@@ -247,8 +247,8 @@ def _finish(
         with launch.connect():
             nodes = build(work, plan, folder, workers, keep_downloads)
     if folder.exists(MANIFEST):  # written before by a build then killed, or just now by one beside us in a store
-        _refuse_another(folder, sources, plan, work)
         tidy(folder, Corpus(folder).manifest)
+        _refuse_another(folder, sources, plan, work)
     else:
         commit(folder, work, plan, request_identity(sources, plan), quick_identity(work, plan))
     return nodes

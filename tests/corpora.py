@@ -1,15 +1,18 @@
 """Made-up genomes, corpora and vocabularies, small enough to build in every test."""
 
+import contextlib
 import dataclasses
 from collections.abc import Mapping
 from itertools import product
 from pathlib import Path
 
 import numpy as np
+import pytest
 
+from genomics_fm.artefacts import sha256_file
 from genomics_fm.corpus.build import build_unit
 from genomics_fm.corpus.commit import commit
-from genomics_fm.corpus.manifest import Corpus
+from genomics_fm.corpus.manifest import PROVENANCE, Corpus
 from genomics_fm.corpus.plan import Plan, Unit, request_identity, units
 from genomics_fm.corpus.sources import Source
 from genomics_fm.corpus.windows import Recipe
@@ -18,6 +21,7 @@ from genomics_fm.storage import Folder
 from genomics_fm.vocabulary.bpe import BpeVocabulary
 from genomics_fm.vocabulary.ensemble import Ensemble
 from genomics_fm.vocabulary.kmer import KmerVocabulary
+from jobs import build_corpus, launch
 
 RECIPE = Recipe(window_bp=1_024, overlap_bp=100, min_contig_bp=1, rows_per_block=8)
 STREAMS = StreamConfig(streams=4, row_tokens=256, pending=12, max_segment_bp={"bpe": 240, "kmer": 127})
@@ -50,6 +54,18 @@ def build_here(
     for unit in work:
         build_unit(unit, plan, folder, Path("no cache"), unit.identity(plan.identity()))
     return []
+
+
+def without_ray(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let `jobs.build_corpus` build in this process."""
+    monkeypatch.setattr(build_corpus, "build", build_here)
+    monkeypatch.setattr(launch, "connect", contextlib.nullcontext)
+
+
+def contents(folder: Path) -> dict[str, str]:
+    """Every file below a folder, and every folder, but the provenance."""
+    found = {str(path.relative_to(folder)): path for path in folder.rglob("*") if path.name != PROVENANCE}
+    return {name: "" if path.is_dir() else sha256_file(path) for name, path in found.items()}
 
 
 def corpus_of(folder: Path, contigs: Mapping[str, str], recipe: Recipe = RECIPE) -> Corpus:

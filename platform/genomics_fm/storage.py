@@ -6,6 +6,7 @@ import fcntl
 import os
 import re
 import shutil
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -118,8 +119,9 @@ class Folder:
         """Delete a file, if it is there."""
         if self.local is not None:
             (self.local / name).unlink(missing_ok=True)
-        elif self.exists(name):
-            self._remote(name, lambda: self._fs.delete_file(self._path(name)))
+            return
+        with contextlib.suppress(FileNotFoundError):
+            self._remote(name, self._fs.delete_file, self._path(name))
 
     def remove(self) -> None:
         """Remove the folder itself, if it is there and empty; an object store knows none."""
@@ -139,22 +141,21 @@ class Folder:
         """Keep others out while the block runs; gives whether that could be done.
 
         On a disk one process at a time holds the file `name` locked, and a lock falls with its process, however that
-        ends. An object store has no locks: the file says who has begun there, and only that owner may come in,
-        beside itself or after it was killed, until the file is deleted.
+        ends. An object store has no locks: who comes in says so first and then looks for others, so that of two that
+        come in the same moment none may get in. There one and the same owner may be inside twice, and one that was
+        killed keeps other owners out until what it said, a file `name-…`, is deleted.
 
         Args:
-            name: a file for this alone; whoever is inside may delete it.
-            owner: who wants in.
+            name: for files for this alone; whoever is inside may delete them.
+            owner: who wants in: letters and digits.
             taken: what to tell one who is refused.
 
         Raises:
-            EnvironmentFault: another is inside, or the file cannot be written.
+            EnvironmentFault: another is inside, or nothing can be written.
         """
         if self.local is None:
-            if self.exists(name) and self.read(name) != owner.encode():
-                raise EnvironmentFault(taken)
-            self.write(name, owner.encode())
-            yield True
+            with self._claimed(name, owner, taken):
+                yield True
             return
         with writing(self.local / name):
             try:
@@ -163,6 +164,18 @@ class Folder:
                 raise EnvironmentFault(taken) from error
         with file:
             yield locked
+
+    @contextlib.contextmanager
+    def _claimed(self, name: str, owner: str, taken: str) -> Iterator[None]:
+        mine = f"{name}-{owner}-{uuid.uuid4().hex}"
+        self.write(mine, b"")
+        try:
+            if any(found.startswith(f"{name}-") and found.split("-")[1] != owner for found in self.names()):
+                raise EnvironmentFault(taken)
+            yield
+        finally:
+            with contextlib.suppress(EnvironmentFault):  # the store is away; what ended the block matters more
+                self.delete(mine)
 
     def fetch(self, name: str, path: Path) -> None:
         """Copy a file to a local path, which is not written atomically.
@@ -188,9 +201,11 @@ class Folder:
 
     def read_json(self, name: str, format_version: int, absent: str) -> dict[str, Any]:
         """As `artefacts.read_json`."""
-        if not self.exists(name):
-            raise InputError(f"{self.shown(name)}: no such file; {absent}")
-        return parse_json(self.read(name), self.shown(name), format_version)
+        try:
+            data = self.read(name)
+        except FileNotFoundError as error:
+            raise InputError(f"{self.shown(name)}: no such file; {absent}") from error
+        return parse_json(data, self.shown(name), format_version)
 
     def read_sealed_json(self, name: str, format_version: int, absent: str) -> dict[str, Any]:
         """As `artefacts.read_sealed_json`."""
