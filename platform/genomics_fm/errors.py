@@ -99,3 +99,9 @@ def one_line_errors(debug: bool = False) -> Iterator[None]:
             sys.exit(130)
         print(f"error: {error}", file=sys.stderr)
         sys.exit(error.exit_code)
+    except OSError as error:
+        if debug or error.errno not in _FULL:
+            raise
+        place = error.filename or "standard output, or a file a library writes"
+        print(f"error: {place}: {_FULL[error.errno]}; free some space or choose another folder", file=sys.stderr)
+        sys.exit(EnvironmentFault.exit_code)

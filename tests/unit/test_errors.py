@@ -1,5 +1,6 @@
 import errno
 import os
+import re
 from pathlib import Path
 
 import pytest
@@ -35,6 +36,18 @@ def test_an_interrupt_ends_with_130_and_no_words(capsys: pytest.CaptureFixture[s
         raise KeyboardInterrupt
     assert end.value.code == 130
     assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize(("name", "says"), [(None, "standard output"), ("/data/x", "/data/x")])
+def test_a_full_disk_that_nobody_foresaw_is_one_line(
+    name: str | None, says: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as end, one_line_errors():
+        raise OSError(errno.ENOSPC, "No space left on device", name)
+    assert end.value.code == 4
+    assert re.fullmatch(rf"error: {says}.*: disk full; free some space .*\n", capsys.readouterr().err)
+    with pytest.raises(OSError, match="No space"), one_line_errors(debug=True):
+        raise OSError(errno.ENOSPC, "No space left on device", name)
 
 
 def test_bugs_are_not_dressed_up() -> None:
