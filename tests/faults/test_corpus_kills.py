@@ -180,6 +180,8 @@ def test_killed_before_any_step_the_same_command_ends_with_the_same_corpus(
     left = set()
     for step in range(1, steps + 1):
         folder = tmp_path / f"killed at {step}"
+        folder.mkdir()
+        (folder / "block-00007-00000-00000.arrow").write_bytes(b"left by a build of more sources")
         build_killed_at(step, sources, Folder(folder))
         whole = (folder / MANIFEST).exists()
         left.add((whole, (folder / PARTS).exists(), any(folder.glob(".*"))))

@@ -7,6 +7,7 @@ import random
 import re
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pyarrow.fs
@@ -17,7 +18,8 @@ from genomics_fm.corpus.build import PARTS
 from genomics_fm.corpus.manifest import Corpus
 from genomics_fm.corpus.plan import Plan, quick_identity, units
 from genomics_fm.corpus.sources import Source
-from genomics_fm.errors import EnvironmentFault, GenomicsFmError
+from genomics_fm.corpus.windows import Recipe
+from genomics_fm.errors import EnvironmentFault, GenomicsFmError, InputError
 from genomics_fm.storage import Folder
 from jobs import build_corpus, launch
 from jobs.build_corpus import LOCK, run_sources, source_of
@@ -111,6 +113,34 @@ def test_in_a_store_one_that_was_killed_lets_only_itself_in(sources: list[Source
     assert parts.names() == []
 
 
+def test_who_waited_for_a_lock_that_was_deleted_takes_the_new_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    really, calls = fcntl.flock, []
+
+    def flock(*arguments: int) -> None:
+        calls.append(arguments)
+        if len(calls) == 1:  # the one before us has ended, and tidied up
+            (tmp_path / "parts" / "lock").unlink()
+            (tmp_path / "parts").rmdir()
+        really(*arguments)
+
+    monkeypatch.setattr(fcntl, "flock", flock)
+    with Folder(tmp_path / "parts").alone(LOCK, "", "") as locked:
+        assert locked and len(calls) == 2
+        with pytest.raises(EnvironmentFault, match="taken"), Folder(tmp_path / "parts").alone(LOCK, "", "taken"):
+            pass
+
+
+def test_who_comes_when_another_has_just_ended_leaves_nothing(sources: list[Source], root: Folder) -> None:
+    folder = root / "corpus"
+    run_sources(sources, OTHER, folder)
+    (folder / PARTS).write(LOCK, b"")
+    with pytest.raises(InputError, match="holds a corpus of other sources or another recipe"):
+        run_sources(sources, PLAN, folder)
+    assert not (folder / PARTS).is_there()
+
+
 def test_a_file_system_without_locks_is_said(
     sources: list[Source], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -133,6 +163,24 @@ def test_two_commands_at_once(tmp_path: Path) -> None:
         f"error: {tmp_path}/corpora/corpus: another build is writing there; wait until it has ended, "
         "or choose another --name\n"
     )
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("seed", range(3))
+def test_two_real_commands_at_once(seed: int, tmp_path: Path) -> None:
+    genome = write_genome(tmp_path / "genome.fa", contigs=20)
+    arguments = ["jobs.build_corpus", "--genomes", str(genome), "--name", "corpus", "--recipe.rows-per-block", "1"]
+    wait_seconds = random.Random(seed).random() * 2
+    with ThreadPoolExecutor() as pool:
+        first = pool.submit(command, *arguments, GENOMICS_FM_STORAGE=str(tmp_path))
+        time.sleep(wait_seconds)
+        second = pool.submit(command, *arguments, GENOMICS_FM_STORAGE=str(tmp_path))
+    ended = sorted([first.result(), second.result()], key=lambda one: one.code)
+    assert [one.code for one in ended] == [0, 4]
+    assert "another build is writing there" in ended[1].err and ended[1].err.count("\n") == 1
+    straight = corpora.build(tmp_path / "straight", [source_of(str(genome), ())], Recipe(rows_per_block=1))
+    assert len(straight.blocks) == 20
+    assert corpora.contents(tmp_path / "corpora" / "corpus") == corpora.contents(tmp_path / "straight")
 
 
 def touched(folder: Folder) -> dict[str, object]:
