@@ -2,14 +2,18 @@
 
 import dataclasses
 import json
+import os
 import shutil
+import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from genomics_fm.corpus.build import PARTS, build_unit
+from genomics_fm.corpus.cache import BlockCache
 from genomics_fm.corpus.commit import commit
 from genomics_fm.corpus.manifest import MANIFEST, PROVENANCE, Corpus
 from genomics_fm.corpus.plan import Plan, units
@@ -136,6 +140,47 @@ def test_a_damaged_block_in_the_cache_is_fetched_again(
         else:
             opened.verify()
         assert {path.name: path.read_bytes() for path in (tmp_path / "blocks").iterdir()} == files
+
+
+def test_what_a_killed_reader_left_in_the_cache_goes_after_a_day(
+    corpus: Corpus, object_store: str, tmp_path: Path
+) -> None:
+    folder = Folder(object_store) / "corpus"
+    for path in corpus.folder.iterdir():
+        folder.write(path.name, path.read_bytes())
+    old, new = (tmp_path / "blocks" / f".{name}.tmp" for name in ("old", "new"))
+    new.parent.mkdir()
+    for left, age_days in ((old, 2), (new, 0)):
+        left.write_bytes(b"half a block")
+        os.utime(left, (time.time() - 86_400 * age_days,) * 2)
+    Corpus(folder, cache=tmp_path).window(0)
+    assert new.exists() and not old.exists()
+
+
+def test_a_small_cache_holds_what_was_used_last(
+    corpus: Corpus, rows: list[str], object_store: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Blocks may go as soon as they were fetched: another process' doing, in the moment before they are opened."""
+    folder = Folder(object_store) / "corpus"
+    for path in corpus.folder.iterdir():
+        folder.write(path.name, path.read_bytes())
+    room = sum(block["bytes"] for block in corpus.blocks[-3:])
+    opened, cache = Corpus(folder, cache=tmp_path), BlockCache(tmp_path, room)
+    really, calls = cache.path, []
+
+    def path(*arguments: Any) -> Path:
+        found = really(*arguments)
+        calls.append(found)
+        if len(calls) % 4 == 1:
+            found.unlink()
+        return found
+
+    monkeypatch.setattr(cache, "path", path)
+    monkeypatch.setattr(opened, "_cache", cache)
+    assert [opened.sequence(row) for row in range(len(rows))] == rows
+    assert len(calls) > len(corpus.blocks)
+    kept = {path.stem for path in (tmp_path / "blocks").iterdir()}
+    assert kept == {block["sha256"] for block in corpus.blocks[-3:]}
 
 
 @COUNT

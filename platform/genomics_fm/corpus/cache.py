@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import time
 import uuid
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,8 @@ from genomics_fm.storage import Folder
 
 CACHE_VARIABLE = "GENOMICS_FM_CACHE"
 DEFAULT_BYTES = 64 << 30
+STALE_SECONDS = 86_400
+"""Nobody has been fetching one block for so long."""
 
 
 def cache_folder() -> Path:
@@ -68,7 +71,11 @@ class BlockCache:
                 temporary.unlink(missing_ok=True)
 
     def _evict(self, keep: Path) -> None:
-        """Delete the blocks unused for longest while there is more than `max_bytes`."""
+        """Delete what killed processes left, and the blocks unused for longest while there is more than `max_bytes`."""
+        for path in self._folder.glob(".*.tmp"):
+            with contextlib.suppress(FileNotFoundError):  # another process has just made a block of it
+                if time.time() - path.stat().st_mtime > STALE_SECONDS:
+                    path.unlink()
         found = []
         for path in self._folder.glob("*.arrow"):
             with contextlib.suppress(FileNotFoundError):  # another process may evict too
