@@ -8,8 +8,9 @@ from genomics_fm.corpus.manifest import Corpus
 from genomics_fm.corpus.sample import Sample, sample
 from genomics_fm.errors import InputError
 from genomics_fm.vocabulary.bpe import BpeVocabulary
-from genomics_fm.vocabulary.ensemble import Ensemble, Member
+from genomics_fm.vocabulary.ensemble import Ensemble
 from genomics_fm.vocabulary.kmer import KmerVocabulary
+from genomics_fm.vocabulary.member import Member
 from genomics_fm.vocabulary.special import SPECIAL_TOKENS
 from jobs import launch
 from jobs.progress import Clock, rate, say

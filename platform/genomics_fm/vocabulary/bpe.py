@@ -9,6 +9,7 @@ import numpy as np
 from tokenizers import Tokenizer, models, trainers
 
 from genomics_fm.artefacts import sha256_json
+from genomics_fm.vocabulary.member import encode_each
 from genomics_fm.vocabulary.special import UNKNOWN
 
 
@@ -16,6 +17,7 @@ class BpeVocabulary:
     """Pieces and merges. Local ids are the order of pieces: A, C, G, T, then one piece a merge."""
 
     kind = "bpe"
+    overlap = 1
 
     def __init__(self, pieces: list[str], merges: list[tuple[str, str]]) -> None:
         self.pieces = pieces
@@ -55,6 +57,10 @@ class BpeVocabulary:
         ids_T = np.array(self.tokenizer.encode(sequence).ids, dtype=np.int64)
         ids_T[ids_T == len(self.pieces)] = UNKNOWN
         return ids_T
+
+    def encode_many(self, letters_L: np.ndarray, offsets_D: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """See `Member.encode_many`."""
+        return encode_each(self, letters_L, offsets_D)
 
     def decode(self, local_ids: np.ndarray) -> str:
         """The sequence; one N for each unknown token, so its length is kept (R14)."""

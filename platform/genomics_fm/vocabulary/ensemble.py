@@ -17,10 +17,10 @@ from genomics_fm.artefacts import canonical_json, read_json, sha256_json, write_
 from genomics_fm.errors import CorruptArtefact, InputError
 from genomics_fm.vocabulary.bpe import BpeVocabulary
 from genomics_fm.vocabulary.kmer import KmerVocabulary
+from genomics_fm.vocabulary.member import Member
 from genomics_fm.vocabulary.special import CLS_ID, SEP_ID, SPECIAL_TOKENS, UNK_ID, UNKNOWN
 
 FORMAT_VERSION = 1
-Member = BpeVocabulary | KmerVocabulary
 
 
 def _member_from_json(value: dict[str, Any], where: str) -> Member:
@@ -112,6 +112,11 @@ class Ensemble:
         """Ensemble ids of a sequence's tokens in one vocabulary, (T,) int32, no special tokens added."""
         local_ids = self.member(name).encode(sequence)
         return self._to_ensemble[name][local_ids]
+
+    def encode_many(self, name: str, letters_L: np.ndarray, offsets_D: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Ensemble ids of many sequences' tokens, int32, and their offsets; see `Member.encode_many`."""
+        local_ids, ends_D = self.member(name).encode_many(letters_L, offsets_D)
+        return self._to_ensemble[name][local_ids], ends_D
 
     def document(self, name: str, sequence: str) -> np.ndarray:
         """CLS, the vocabulary's prompt, the tokens, SEP: (T + 3,) int32 (R18)."""

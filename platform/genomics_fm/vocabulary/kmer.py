@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from genomics_fm.vocabulary.member import encode_each
 from genomics_fm.vocabulary.special import UNKNOWN
 
 _CODES = np.full(256, 4, dtype=np.int64)
@@ -19,6 +20,11 @@ class KmerVocabulary:
 
     k: int
     kind = "kmer"
+
+    @property
+    def overlap(self) -> int:
+        """Tokens that cover a base."""
+        return self.k
 
     @property
     def pieces(self) -> list[str]:
@@ -38,6 +44,10 @@ class KmerVocabulary:
             unknown_T |= column_T == 4
         rank_T[unknown_T] = UNKNOWN
         return rank_T
+
+    def encode_many(self, letters_L: np.ndarray, offsets_D: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """See `Member.encode_many`."""
+        return encode_each(self, letters_L, offsets_D)
 
     def decode(self, local_ids: np.ndarray) -> str:
         """The sequence the tokens cover: its length is kept; bases under no known token are N (R14)."""
