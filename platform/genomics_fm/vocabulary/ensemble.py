@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numba import njit
+from numpy.typing import NDArray
 
 from genomics_fm.artefacts import canonical_json, read_json, sha256_json, write_json
 from genomics_fm.errors import CorruptArtefact, InputError
@@ -31,6 +33,13 @@ def _member_from_json(value: dict[str, Any], where: str) -> Member:
             return KmerVocabulary(int(value["k"]))
         case kind:
             raise CorruptArtefact(f"{where}: unknown kind of vocabulary {kind!r}; upgrade genomics-fm")
+
+
+@njit(cache=True, nogil=True)
+def _rename(table: NDArray[np.int32], ids_T: NDArray[np.int32]) -> None:  # pragma: no cover
+    """Replace ids by what stands for them in `table`, whose last entry stands for `UNKNOWN`."""
+    for index in range(ids_T.size):
+        ids_T[index] = table[ids_T[index]]
 
 
 @dataclass(frozen=True)
@@ -115,8 +124,9 @@ class Ensemble:
 
     def encode_many(self, name: str, letters_L: np.ndarray, offsets_D: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Ensemble ids of many sequences' tokens, int32, and their offsets; see `Member.encode_many`."""
-        local_ids, ends_D = self.member(name).encode_many(letters_L, offsets_D)
-        return self._to_ensemble[name][local_ids], ends_D
+        ids_T, ends_D = self.member(name).encode_many(letters_L, offsets_D)
+        _rename(self._to_ensemble[name], ids_T)
+        return ids_T, ends_D
 
     def document(self, name: str, sequence: str) -> np.ndarray:
         """CLS, the vocabulary's prompt, the tokens, SEP: (T + 3,) int32 (R18)."""
