@@ -30,7 +30,7 @@ from tests.commands import ROOT, write_genome
 from tests.processes import Process, descendants, forget_ray, survivors
 
 RECIPE = Recipe(window_bp=2_048, rows_per_block=4)
-GENOMES, CONTIGS, CONTIG_BP = 5, 12, 30_000
+GENOMES, CONTIGS, CONTIG_BP = 5, 36, 30_000
 START_SECONDS = 90
 """A build on a busy machine has written its first block by then."""
 END_SECONDS = 20
