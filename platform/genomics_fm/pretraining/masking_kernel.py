@@ -37,28 +37,33 @@ def hide(
     longest = 0
     for document in range(first_D.size):
         longest = max(longest, last_D[document] - first_D[document])
-    runs_R2, taken_M = np.empty((longest, 2), np.int64), np.zeros(longest + 1, np.bool_)
+    runs_R2, chosen_T = np.empty((longest, 2), np.int64), np.zeros(longest + 1, np.bool_)
     for document in range(first_D.size):
         first, last, key = first_D[document], last_D[document], keys_D[document]
         if last <= first:
             continue
         if rate_of == SINGLE:
-            runs = _singles(last - first, rate, key, runs_R2)
+            runs = _singles(last - first, rate, key, chosen_T, runs_R2)
         elif rate_of == CENTRES:
-            runs = _dilated(runs_R2, _singles(last - first, rate, key, runs_R2), last - first, span)
+            centres = _singles(last - first, rate, key, chosen_T, runs_R2)
+            runs = _dilated(runs_R2, centres, last - first, span)
         else:
-            runs = _disjoint(last - first, span, overlap, rate_of == BASES, rate, key, taken_M, runs_R2)
+            runs = _disjoint(last - first, span, overlap, rate_of == BASES, rate, key, chosen_T, runs_R2)
         _replace(ids_N[first:last], labels_N[first:last], runs_R2[:runs], key, pieces_V, fate_by_token)
 
 
 @njit(cache=True, nogil=True)
-def _singles(tokens: int, rate: float, key: np.uint64, runs_R2: np.ndarray) -> int:  # pragma: no cover
+def _singles(
+    tokens: int, rate: float, key: np.uint64, chosen_T: np.ndarray, runs_R2: np.ndarray
+) -> int:  # pragma: no cover
     """Choose each token with probability `rate`; how many runs of one token there are."""
     choice, runs = fold(key, _CHOICE), 0
+    for token in range(tokens):  # a loop of its own: only so is it turned into vector instructions
+        chosen_T[token] = unit(choice, token) < rate
     for token in range(tokens):
-        runs_R2[runs, 0] = token
-        runs_R2[runs, 1] = token + 1
-        runs += unit(choice, token) < rate
+        runs_R2[runs, 0], runs_R2[runs, 1] = token, token + 1
+        runs += chosen_T[token]
+        chosen_T[token] = False
     return runs
 
 
@@ -112,12 +117,12 @@ def _disjoint(
     of_bases: bool,
     rate: float,
     key: np.uint64,
-    taken_M: np.ndarray,
+    chosen_T: np.ndarray,
     runs_R2: np.ndarray,
 ) -> int:  # pragma: no cover
     """Place runs with a gap of at least one token, every way equally likely; how many there are.
 
-    `taken_M` is all False before and after. A document shorter than a run is one run or none.
+    `chosen_T` is all False before and after. A document shorter than a run is one run or none.
     """
     span = min(span, tokens)
     runs = _count(tokens, span, overlap, of_bases, rate, unit(fold(key, _COUNT), 0))
@@ -127,11 +132,11 @@ def _disjoint(
     for number in range(runs):
         newest = entries - runs + number
         chosen = int(unit(place, number) * (newest + 1))
-        chosen = newest if taken_M[chosen] else chosen
-        taken_M[chosen] = True
+        chosen = newest if chosen_T[chosen] else chosen
+        chosen_T[chosen] = True
         places_R[number] = chosen
     for number in range(runs):
-        taken_M[places_R[number]] = False
+        chosen_T[places_R[number]] = False
     places_R.sort()
     for number in range(runs):
         runs_R2[number, 0] += number * span
@@ -151,11 +156,11 @@ def _replace(
     """Label the selected tokens and replace each run, or each of its tokens, by its fate; [UNK] stays (R14)."""
     fates, pieces = fold(key, _FATE), fold(key, _PIECE)
     for number in range(runs_R2.shape[0]):
-        start, stop = runs_R2[number, 0], runs_R2[number, 1]
-        step = 1 if fate_by_token else stop - start
-        for begin in range(start, stop, step):
+        begin, stop = runs_R2[number, 0], runs_R2[number, 1]
+        while begin < stop:
+            end = begin + 1 if fate_by_token else stop
             fate = unit(fates, begin)
-            for token in range(begin, begin + step):
+            for token in range(begin, end):
                 if ids_T[token] == UNK_ID:
                     continue
                 labels_T[token] = ids_T[token]
@@ -163,3 +168,4 @@ def _replace(
                     ids_T[token] = MASK_ID
                 elif fate < MASK_SHARE + RANDOM_SHARE:
                     ids_T[token] = pieces_V[int(unit(pieces, token) * pieces_V.size)]
+            begin = end
