@@ -20,8 +20,10 @@ from genomics_fm.vocabulary.ensemble import Ensemble
 from genomics_fm.vocabulary.kmer import KmerVocabulary
 from tests.commands import ROOT, Ended, command, write_genome
 from tests.corpora import build
+from tests.processes import descendants, forget_ray, survivors
 
 STEPS = 60  # workers outlive their killed driver by a second or two: this is well beyond that
+DEATH_SECONDS = 20
 SETTINGS = (
     "--preset", "smoke", f"--training.steps={STEPS}", "--training.checkpoint-steps=3", "--training.encoder.layers=1",
     "--training.stream.max-segment-bp", "bpe=600", "kmer=300",
@@ -81,8 +83,11 @@ def test_killed_with_its_process_group_it_resumes_and_ends_with_the_same_weights
     until = time.monotonic() + 120
     while len(read_metrics(folder)) < 5 and time.monotonic() < until:
         time.sleep(0.02)
+    family = descendants(process.pid)
     os.killpg(process.pid, signal.SIGKILL)
     process.wait()
+    assert survivors([one for one in family if "Agent" not in one.title], DEATH_SECONDS) == []
+    forget_ray(family)
     assert not (folder / "config.json").exists(), "it ended before it was killed"
     ended = pretrain(corpus, tmp_path, "run")
     assert ended.code == 0, ended.err

@@ -2,6 +2,7 @@
 
 import sys
 import time
+import uuid
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -114,7 +115,7 @@ def _locate(queries: Queries, files: list[str], assembly: str, output: Path, rep
     letters = ContentSum()
     nucleotides, started = 0, time.monotonic()
     told = started
-    temporary = output.with_name(f".{output.name}.tmp")
+    temporary = output.with_name(f".{output.name}.{uuid.uuid4().hex}.tmp")  # two may write to one place
     head = f"# assembly: {assembly}\n# assembly_sha256: "
     try:
         with writing(output):
