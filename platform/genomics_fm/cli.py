@@ -137,6 +137,27 @@ def locate(
             print(f"locate: {located}", file=sys.stderr)
 
 
+@app.command()
+def tokens(
+    context: typer.Context,
+    sequence: Annotated[str, typer.Argument(metavar="FILE", help="FASTA or GenBank.")],
+    vocabulary: Annotated[Path, typer.Option("--vocabulary", help="vocabulary.json of an ensemble.")],
+    names: Annotated[list[str] | None, typer.Option("--name", help="Vocabulary; may be repeated. Else all.")] = None,
+    record: Annotated[str, typer.Option("--record", help="Its name; else the first.")] = "",
+    start: Annotated[int, typer.Option("--start", help="First base, from 0.", min=0)] = 0,
+    end: Annotated[int | None, typer.Option("--end", help="Past the last base; else 300 nt are shown.")] = None,
+    preset: Annotated[str, typer.Option("--preset", help="Of the mask: default, paper or authors.")] = "default",
+    seed: Annotated[int, typer.Option("--seed", help="Of the mask.")] = 0,
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="Figure to write: .png or .svg.")] = None,
+    debug: Debug = False,
+) -> None:
+    """Show a sequence of FILE as tokens of each vocabulary, with one draw of the mask."""
+    with one_line_errors(debug or context.obj):
+        from genomics_fm.report.token_command import show
+
+        show(sequence, vocabulary, names or (), (record, start, end), (preset, seed), output)
+
+
 def _contents(file: str) -> str:
     """What is in one file, as a line for people."""
     from genomics_fm.genome.reader import read_genome
