@@ -6,6 +6,7 @@ member's new pieces, which is the published layout: BPE pieces, `[BPE]`, `[KMER]
 """
 
 import hashlib
+import re
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -17,22 +18,13 @@ from numpy.typing import NDArray
 
 from genomics_fm.artefacts import canonical_json, read_json, sha256_json, write_json
 from genomics_fm.errors import CorruptArtefact, InputError
-from genomics_fm.vocabulary.bpe import BpeVocabulary
-from genomics_fm.vocabulary.kmer import KmerVocabulary
+from genomics_fm.vocabulary.kinds import member_from_json
 from genomics_fm.vocabulary.member import Member
 from genomics_fm.vocabulary.special import CLS_ID, SEP_ID, SPECIAL_TOKENS, UNK_ID, UNKNOWN
+from genomics_fm.vocabulary.tokenizer_file import tokenizer_json
 
 FORMAT_VERSION = 1
-
-
-def _member_from_json(value: dict[str, Any], where: str) -> Member:
-    match value.get("kind"):
-        case "bpe":
-            return BpeVocabulary.from_json(value)
-        case "kmer":
-            return KmerVocabulary(int(value["k"]))
-        case kind:
-            raise CorruptArtefact(f"{where}: unknown kind of vocabulary {kind!r}; upgrade genomics-fm")
+_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]*")
 
 
 @njit(cache=True, nogil=True)
@@ -53,6 +45,15 @@ class Ensemble:
 
     members: dict[str, Member]
     training: dict[str, Any] = field(default_factory=dict, compare=False)
+
+    def __post_init__(self) -> None:
+        prompts = list(SPECIAL_TOKENS)
+        for name in self.members:
+            if not _NAME.fullmatch(name):
+                raise InputError(f"vocabulary {name!r}: a name is letters, digits, _ and -; choose another one")
+            if self.prompt(name) in prompts:
+                raise InputError(f"vocabulary {name!r}: {self.prompt(name)} is another token; choose another name")
+            prompts.append(self.prompt(name))
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -152,6 +153,16 @@ class Ensemble:
             raise InputError(f"vocabulary {name!r}: the ensemble has it already; choose another name")
         return Ensemble({**self.members, name: member}, self.training)
 
+    def tokenizer_json(self, name: str) -> str:
+        """`tokenizer.json` of the `tokenizers` library with the ids of `document`.
+
+        Raises:
+            InputError: overlapping k-mers and codons, which have none (R19).
+        """
+        member, prompt = self.member(name), self.prompt(name)
+        ids = {token: self.id_of[token] for token in (*SPECIAL_TOKENS, prompt, *member.pieces)}
+        return tokenizer_json(member, ids, prompt)
+
     @cached_property
     def sha256(self) -> str:
         """Hash of what the vocabulary does: members and the table of ids."""
@@ -182,10 +193,10 @@ class Ensemble:
         """
         value = read_json(path, FORMAT_VERSION, "train one with `python -m jobs.train_vocabulary`")
         try:
-            members = {m["name"]: _member_from_json(m, str(path)) for m in value["members"]}
+            members = {m["name"]: member_from_json(m, str(path)) for m in value["members"]}
             ensemble = cls(members, value.get("training", {}))
             expected = value["sha256"]
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
+        except (InputError, KeyError, TypeError, ValueError, AttributeError) as error:
             raise CorruptArtefact(f"{path}: not a vocabulary ({error}); restore it or train it again") from error
         if ensemble.sha256 != expected:
             raise CorruptArtefact(f"{path}: does not match its own sha256; restore it or train it again")
