@@ -158,6 +158,36 @@ def tokens(
         show(sequence, vocabulary, names or (), (record, start, end), (preset, seed), output)
 
 
+@app.command("add-vocabulary")
+def add_vocabulary(
+    context: typer.Context,
+    encoder: Annotated[Path, typer.Argument(metavar="ENCODER", help="Folder of a pretrained encoder.")],
+    output: Annotated[Path, typer.Argument(metavar="OUT", help="Folder to write.")],
+    name: Annotated[str, typer.Option("--name", help="Of the new vocabulary; its prompt is [NAME].")],
+    kind: Annotated[str, typer.Option("--kind", help="kmer, block, codon or single (nucleotides).")] = "",
+    k: Annotated[int | None, typer.Option("--k", help="Letters of a word, for kmer and block.")] = None,
+    frame: Annotated[int | None, typer.Option("--frame", help="0, 1 or 2, for codon.")] = None,
+    source: Annotated[Path | None, typer.Option("--from", help="vocabulary.json to take it from, as a BPE.")] = None,
+    taken: Annotated[str, typer.Option("--take", help="Which vocabulary of --from; else --name.")] = "",
+    debug: Debug = False,
+) -> None:
+    """Write an encoder that reads one more vocabulary: old ids stay, new rows are means of the pieces' they spell."""
+    with one_line_errors(debug or context.obj):
+        from genomics_fm.vocabulary.ensemble import Ensemble
+        from genomics_fm.vocabulary.kinds import new_member
+
+        numbers = {key: value for key, value in (("k", k), ("frame", frame)) if value is not None}
+        if (source is None) == (not kind):
+            raise InputError("add-vocabulary: give either --kind or --from; see --help")
+        if source is not None and numbers:
+            raise InputError(f"--{next(iter(numbers))}: belongs to --kind; leave it out")
+        member = new_member(kind, **numbers) if source is None else Ensemble.load(source).member(taken or name)
+        from genomics_fm.model.growth import add_vocabulary as grow
+
+        new, added = grow(encoder, name, member, output)
+        print(f"add-vocabulary: {name}: {len(member.pieces):,} pieces, {added:,} new of {new.size:,} tokens: {output}")
+
+
 def _contents(file: str) -> str:
     """What is in one file, as a line for people."""
     from genomics_fm.genome.reader import read_genome

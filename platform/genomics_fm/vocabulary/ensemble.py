@@ -24,6 +24,8 @@ from genomics_fm.vocabulary.special import CLS_ID, SEP_ID, SPECIAL_TOKENS, UNK_I
 from genomics_fm.vocabulary.tokenizer_file import tokenizer_json
 
 FORMAT_VERSION = 1
+FILE_NAME = "vocabulary.json"
+"""What an ensemble is called in a folder of a corpus, an encoder or a head."""
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]*")
 
 

@@ -11,34 +11,32 @@ from genomics_fm.vocabulary.member import Member
 
 SINGLE = "single"
 """What people call k-mers of one letter."""
-KINDS = ("kmer", SINGLE, "block", "codon")
-"""Those that need no training."""
+NUMBER_OF = {SINGLE: None, "kmer": "k", "block": "k", "codon": "frame"}
+"""The kinds that need no training, and what the number of each is called."""
 
 
-def new_member(kind: str, number: int | None) -> Member:
-    """A vocabulary that needs no training.
-
-    Args:
-        kind: one of KINDS.
-        number: k of `kmer` and `block`, frame of `codon`; None for `single`.
+def new_member(kind: str, **numbers: int) -> Member:
+    """A vocabulary that needs no training: `new_member("codon", frame=2)`.
 
     Raises:
         InputError: an unknown kind, a number that is missing, not wanted or out of range.
     """
-    if kind not in KINDS:
-        raise InputError(f"kind {kind!r}: there is none; choose one of {', '.join(KINDS)}")
-    if kind == SINGLE:
-        if number not in (None, 1):
-            raise InputError(f"kind single: its words have one letter, not {number}; leave the number out")
+    if kind not in NUMBER_OF:
+        raise InputError(f"kind {kind!r}: there is none that needs no training; choose one of {', '.join(NUMBER_OF)}")
+    wanted = NUMBER_OF[kind]
+    for name in numbers:
+        if name != wanted:
+            raise InputError(f"kind {kind}: has no {name}; leave it out")
+    if wanted is None:
         return KmerVocabulary(1)
-    if number is None:
-        raise InputError(f"kind {kind}: no {'frame' if kind == 'codon' else 'k'} given; say which")
-    made: dict[str, Callable[[int], Member]] = {
+    if wanted not in numbers:
+        raise InputError(f"kind {kind}: no {wanted} given; give one")
+    makers: dict[str, Callable[[int], Member]] = {
         "kmer": KmerVocabulary,
         "block": BlockVocabulary,
         "codon": CodonVocabulary,
     }
-    return made[kind](number)
+    return makers[kind](numbers[wanted])
 
 
 def member_from_json(value: dict[str, Any], where: str) -> Member:
