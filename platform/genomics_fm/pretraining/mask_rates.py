@@ -1,7 +1,6 @@
 """What masking hid: shares of tokens and of bases (R15)."""
 
 from dataclasses import dataclass
-from itertools import pairwise
 
 import numpy as np
 
@@ -56,20 +55,31 @@ def _covered(intervals_T2: np.ndarray, length: int) -> np.ndarray:
     return np.cumsum(begins_L - ends_L)[:length] > 0
 
 
-def measured(shown_N: np.ndarray, labels_N: np.ndarray, offsets_D: np.ndarray, intervals_D: list[np.ndarray]) -> Rates:
+def measured(shown_N: np.ndarray, labels_N: np.ndarray, offsets_D: np.ndarray, intervals_C2: np.ndarray) -> Rates:
     """The rates of what `mask_many` made of documents that lie end to end.
 
     Args:
         shown_N: ids after masking.
         labels_N: what it returned.
         offsets_D: (D + 1,), as given to it.
-        intervals_D: for each document the base intervals of its content tokens, (T, 2).
+        intervals_C2: half-open base interval of every content token, from its own document's start
+            (`Ensemble.intervals`), document after document.
     """
-    counts = np.zeros(5, dtype=np.int64)
-    for (begin, end), intervals_T2 in zip(pairwise(offsets_D.tolist()), intervals_D, strict=True):
-        shown_T, labels_T = shown_N[begin + HEAD : end - TAIL], labels_N[begin + HEAD : end - TAIL]
-        hidden_L = hidden_bases(shown_T, labels_T, intervals_T2)
-        selected_T = labels_T != IGNORE_INDEX
-        masked = np.count_nonzero(selected_T & (shown_T == MASK_ID))
-        counts += [len(labels_T), np.count_nonzero(selected_T), masked, len(hidden_L), np.count_nonzero(hidden_L)]
-    return Rates(*counts.tolist())
+    content_N = np.ones(len(shown_N), dtype=bool)
+    for head in range(HEAD):
+        content_N[offsets_D[:-1] + head] = False
+    for tail in range(TAIL):
+        content_N[offsets_D[1:] - 1 - tail] = False
+    shown_C, labels_C = shown_N[content_N], labels_N[content_N]
+    hidden_L = hidden_bases(shown_C, labels_C, _end_to_end(intervals_C2, np.diff(offsets_D) - HEAD - TAIL))
+    selected_C = labels_C != IGNORE_INDEX
+    counts = [selected_C, selected_C & (shown_C == MASK_ID), hidden_L]
+    selected, masked, hidden = (int(np.count_nonzero(which)) for which in counts)
+    return Rates(len(labels_C), selected, masked, len(hidden_L), hidden)
+
+
+def _end_to_end(intervals_C2: np.ndarray, tokens_D: np.ndarray) -> np.ndarray:
+    """The intervals with every document's bases behind those of the document before it."""
+    last_D = np.cumsum(tokens_D) - 1
+    bases_D = np.where(tokens_D > 0, intervals_C2[last_D, 1], 0) if len(intervals_C2) else 0 * tokens_D
+    return intervals_C2 + np.repeat(np.cumsum(bases_D) - bases_D, tokens_D)[:, None]
