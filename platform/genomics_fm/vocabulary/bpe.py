@@ -6,9 +6,10 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
-from tokenizers import Tokenizer, models, trainers
+from tokenizers import Regex, Tokenizer, models, normalizers, trainers
 
 from genomics_fm.artefacts import sha256_json
+from genomics_fm.vocabulary import bpe_kernel, bpe_tables
 from genomics_fm.vocabulary.member import encode_each
 from genomics_fm.vocabulary.special import UNKNOWN
 
@@ -47,20 +48,33 @@ class BpeVocabulary:
 
     @cached_property
     def tokenizer(self) -> Tokenizer:
-        """The `tokenizers` object that encodes; its extra last id stands for every letter outside A C G T."""
+        """The same vocabulary for `tokenizers`; its extra last id stands for every letter but A C G T, in any case."""
         vocabulary = {piece: rank for rank, piece in enumerate(self.pieces)}
         vocabulary["[UNK]"] = len(self.pieces)
-        return Tokenizer(models.BPE(vocabulary, self.merges, unk_token="[UNK]", fuse_unk=False))
+        tokenizer = Tokenizer(models.BPE(vocabulary, self.merges, unk_token="[UNK]", fuse_unk=False))
+        upper = [normalizers.Replace(letter.lower(), letter) for letter in "ACGT"]
+        tokenizer.normalizer = normalizers.Sequence([*upper, normalizers.Replace(Regex("[^ACGT]"), "N")])
+        return tokenizer
+
+    @cached_property
+    def _tables(self) -> bpe_tables.Tables | None:
+        """None for merges that have to be applied one by one, which `tokenizers` does."""
+        return bpe_tables.build(self.pieces, self.merges)
 
     def encode(self, sequence: str) -> np.ndarray:
         """Local ids, (T,) int64; each letter outside A C G T is one `UNKNOWN`."""
-        ids_T = np.array(self.tokenizer.encode(sequence).ids, dtype=np.int64)
-        ids_T[ids_T == len(self.pieces)] = UNKNOWN
-        return ids_T
+        if self._tables is None:
+            ids_T = np.array(self.tokenizer.encode(sequence).ids, dtype=np.int64)
+            ids_T[ids_T == len(self.pieces)] = UNKNOWN
+            return ids_T
+        letters_L = np.frombuffer(bytearray(sequence.encode("ascii", "replace")), np.uint8)
+        return self.encode_many(letters_L, np.array([0, len(letters_L)]))[0].astype(np.int64)
 
     def encode_many(self, letters_L: np.ndarray, offsets_D: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """See `Member.encode_many`."""
-        return encode_each(self, letters_L, offsets_D)
+        if self._tables is None:
+            return encode_each(self, letters_L, offsets_D)
+        return bpe_kernel.encode(letters_L, offsets_D, self._tables)
 
     def decode(self, local_ids: np.ndarray) -> str:
         """The sequence; one N for each unknown token, so its length is kept (R14)."""
