@@ -7,6 +7,7 @@ member's new pieces, which is the published layout: BPE pieces, `[BPE]`, `[KMER]
 
 import hashlib
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -36,6 +37,22 @@ def _rename(table: NDArray[np.int32], ids_T: NDArray[np.int32]) -> None:  # prag
         ids_T[index] = table[ids_T[index]]
 
 
+def prompt_of(name: str) -> str:
+    """The token that announces a vocabulary."""
+    return f"[{name.upper()}]"
+
+
+def check_names(names: Iterable[str]) -> None:
+    """Refuse names whose prompts could not be told from each other, from special tokens or from text."""
+    taken = list(SPECIAL_TOKENS)
+    for name in names:
+        if not _NAME.fullmatch(name):
+            raise InputError(f"vocabulary {name!r}: a name is letters, digits, _ and -; choose another one")
+        if prompt_of(name) in taken:
+            raise InputError(f"vocabulary {name!r}: {prompt_of(name)} is another token; choose another name")
+        taken.append(prompt_of(name))
+
+
 @dataclass(frozen=True)
 class Ensemble:
     """Named vocabularies over one table of ids.
@@ -49,13 +66,7 @@ class Ensemble:
     training: dict[str, Any] = field(default_factory=dict, compare=False)
 
     def __post_init__(self) -> None:
-        prompts = list(SPECIAL_TOKENS)
-        for name in self.members:
-            if not _NAME.fullmatch(name):
-                raise InputError(f"vocabulary {name!r}: a name is letters, digits, _ and -; choose another one")
-            if self.prompt(name) in prompts:
-                raise InputError(f"vocabulary {name!r}: {self.prompt(name)} is another token; choose another name")
-            prompts.append(self.prompt(name))
+        check_names(self.members)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -63,7 +74,7 @@ class Ensemble:
 
     @staticmethod
     def prompt(name: str) -> str:
-        return f"[{name.upper()}]"
+        return prompt_of(name)
 
     @cached_property
     def tokens(self) -> list[str]:

@@ -22,7 +22,7 @@ def new_member(kind: str, **numbers: int) -> Member:
         InputError: an unknown kind, a number that is missing, not wanted or out of range.
     """
     if kind not in NUMBER_OF:
-        raise InputError(f"kind {kind!r}: there is none that needs no training; choose one of {', '.join(NUMBER_OF)}")
+        raise InputError(f"kind {kind!r}: unknown, or needs training; choose one of {', '.join(NUMBER_OF)}")
     wanted = NUMBER_OF[kind]
     for name in numbers:
         if name != wanted:

@@ -1,0 +1,75 @@
+"""What `--members` asks for, and training with progress."""
+
+import itertools
+import time
+
+import pytest
+
+from genomics_fm.errors import InputError
+from genomics_fm.vocabulary.blocks import BlockVocabulary, CodonVocabulary
+from genomics_fm.vocabulary.bpe import BpeVocabulary
+from genomics_fm.vocabulary.kmer import KmerVocabulary
+from jobs import vocabulary_members
+from jobs.vocabulary_members import Training, planned, train
+from tests.corpora import dna
+
+
+def test_members_have_names_kinds_and_numbers() -> None:
+    assert planned(("bpe", "kmer"), 4096, 6) == {"bpe": 4096, "kmer": KmerVocabulary(6)}
+    specs = ("bpe:300", "fine=bpe:1024", "kmer:3", "single", "block:4", "codon:0", "frame=codon:2")
+    assert planned(specs, 4096, 6) == {
+        "bpe300": 300,
+        "fine": 1024,
+        "kmer3": KmerVocabulary(3),
+        "single": KmerVocabulary(1),
+        "block4": BlockVocabulary(4),
+        "codon0": CodonVocabulary(0),
+        "frame": CodonVocabulary(2),
+    }
+
+
+@pytest.mark.parametrize(
+    ("specs", "says"),
+    [
+        ((), "members (none): give at least one"),
+        (("kmer", "kmer:6", "kmer"), "--members kmer: kmer is there already"),
+        (("bpe", "kmer:3:4"), "--members kmer:3:4: give [NAME=]KIND[:NUMBER]"),
+        (("unigram",), "kind 'unigram': unknown, or needs training; choose one of single, kmer, block, codon"),
+        (("codon",), "kind codon: no frame given"),
+        (("codon:3",), "frame 3: give 0, 1 or 2"),
+        (("single:2",), "kind single: has no number"),
+        (("bpe:8",), "bpe_size 8: give at least 9"),
+        (("mask=kmer:3",), "[MASK] is another token"),
+        (("a=kmer:3", "A=kmer:4"), "[A] is another token"),
+    ],
+)
+def test_what_cannot_be_made_is_refused(specs: tuple[str, ...], says: str) -> None:
+    with pytest.raises(InputError) as caught:
+        planned(specs, 4096, 6)
+    assert says in str(caught.value)
+
+
+def test_training_says_how_far_it_is_and_repeats(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(vocabulary_members, "LOOK_SECONDS", 0.01)
+    texts = [dna(4_000, seed) for seed in range(10)]
+    trained = BpeVocabulary.train
+
+    def slowly(reading: object, size: int) -> BpeVocabulary:
+        read = []
+        for text in reading:  # type: ignore[attr-defined]
+            read.append(text)
+            time.sleep(0.02)
+        time.sleep(0.05)
+        return trained(read, size)
+
+    monkeypatch.setattr(BpeVocabulary, "train", slowly)
+    steps = train({"bpe": 100, "kmer": KmerVocabulary(3)}, texts)
+    seen: list[Training] = []
+    with pytest.raises(StopIteration) as end:
+        for _ in itertools.count():
+            seen.append(next(steps))
+    assert end.value.value == {"bpe": trained(texts, 95), "kmer": KmerVocabulary(3)}
+    read = [step.read for step in seen]
+    assert read == sorted(read) and 0 < read[len(read) // 4] < read[-1] == 40_000
+    assert any("of 40,000 nt read: " in str(step) for step in seen)
+    assert any("40,000 nt read, merging for" in str(step) for step in seen)
