@@ -6,8 +6,8 @@ import torch
 
 from genomics_fm.corpus.manifest import Corpus
 from genomics_fm.pretraining.batches import Batches, micro_batch
+from genomics_fm.pretraining.lane import Row
 from genomics_fm.pretraining.masking import IGNORE_INDEX
-from genomics_fm.pretraining.stream import Row
 from genomics_fm.vocabulary.ensemble import Ensemble
 from genomics_fm.vocabulary.special import CLS_ID, SEP_ID
 from tests.corpora import STREAMS, streams

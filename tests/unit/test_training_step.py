@@ -10,7 +10,7 @@ from genomics_fm.errors import InputError
 from genomics_fm.model.encoder import EncoderConfig
 from genomics_fm.model.heads import MaskedLanguageModel, new_language_model
 from genomics_fm.pretraining.batches import Batches, MicroBatch, micro_batch
-from genomics_fm.pretraining.stream import Row
+from genomics_fm.pretraining.lane import Row
 from genomics_fm.training.optimizer import OptimizerConfig, adamw
 from genomics_fm.training.step import StepResult, train_step
 from genomics_fm.training.workers import Workers
@@ -64,7 +64,7 @@ def by_hand(
     sums, counts = dict.fromkeys(NAMES, torch.zeros(())), dict.fromkeys(NAMES, 0)
     for row in rows:
         logits_NV = model(torch.from_numpy(row.ids_N).long(), row.lengths)
-        labels_N = torch.from_numpy(row.labels_N)
+        labels_N = torch.from_numpy(row.labels_N).long()
         sums[row.vocabulary] = sums[row.vocabulary] + F.cross_entropy(logits_NV, labels_N, reduction="sum")
         counts[row.vocabulary] += int((labels_N != -100).sum())
     means = {name: sums[name] / max(counts[name], 1) for name in NAMES}

@@ -8,8 +8,9 @@ import torch
 from torch import Tensor
 
 from genomics_fm.corpus.manifest import Corpus
+from genomics_fm.pretraining.lane import Row
 from genomics_fm.pretraining.masking import IGNORE_INDEX
-from genomics_fm.pretraining.stream import Row, Stream, StreamConfig
+from genomics_fm.pretraining.stream import Stream, StreamConfig
 from genomics_fm.vocabulary.ensemble import Ensemble
 from genomics_fm.vocabulary.special import CLS_ID, SEP_ID
 
@@ -39,15 +40,15 @@ def micro_batch(rows: list[Row], names: tuple[str, ...]) -> MicroBatch:
     if not rows:
         nothing = torch.zeros(0, dtype=torch.int64)
         return MicroBatch(torch.tensor([CLS_ID, SEP_ID]), [2], nothing, nothing, nothing)
-    labels_N = torch.from_numpy(np.concatenate([row.labels_N for row in rows]))
-    select_M = torch.nonzero(labels_N != IGNORE_INDEX).squeeze(1)
+    labels_N = np.concatenate([row.labels_N for row in rows])
+    select_M = np.flatnonzero(labels_N != IGNORE_INDEX)
     number_N = np.repeat([names.index(row.vocabulary) for row in rows], [len(row.ids_N) for row in rows])
     return MicroBatch(
-        ids_N=torch.from_numpy(np.concatenate([row.ids_N for row in rows]).astype(np.int64)),
-        lengths=[length for row in rows for length in row.lengths],
-        select_M=select_M,
-        labels_M=labels_N[select_M],
-        vocabulary_M=torch.from_numpy(number_N)[select_M],
+        ids_N=torch.from_numpy(np.concatenate([row.ids_N for row in rows], dtype=np.int64)),
+        lengths=np.concatenate([row.lengths_D for row in rows]).tolist(),
+        select_M=torch.from_numpy(select_M),
+        labels_M=torch.from_numpy(labels_N[select_M].astype(np.int64)),
+        vocabulary_M=torch.from_numpy(number_N[select_M]),
     )
 
 
