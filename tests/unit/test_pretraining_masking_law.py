@@ -17,7 +17,7 @@ from tests.corpora import dna, fixed_vocabulary
 from tests.masks import TOKENS, K, Masked, documents, masked, runs_of
 
 PRESETS = pytest.mark.parametrize("preset", MASKING)
-DRAWS = [1_000, pytest.param(120_000, marks=pytest.mark.full)]
+DRAWS = [1_000, pytest.param(20_000, marks=pytest.mark.full)]
 QUANTILE_999 = {4: 18.5, 5: 20.5, 9: 27.9}
 """Of chi-squared, by degrees of freedom."""
 
@@ -61,7 +61,7 @@ def test_tokens_side_by_side_are_selected_one_by_one(preset: str, documents_made
     assert together == pytest.approx(0.15**2, rel=0.03)
 
 
-@pytest.mark.parametrize("documents_made", [1_000, pytest.param(50_000, marks=pytest.mark.full)])
+@pytest.mark.parametrize("documents_made", [1_000, pytest.param(20_000, marks=pytest.mark.full)])
 @pytest.mark.parametrize("tokens", [8, 20, 65, TOKENS])
 @pytest.mark.parametrize(("rate", "span"), [(0.15, 14), (0.023, 6), (0.3, 20), (0.4, 14)])
 @pytest.mark.parametrize("rate_of", ["bases", "tokens"])

@@ -11,6 +11,7 @@ from genomics_fm.vocabulary.special import MASK_ID, UNK_ID
 
 MASK_SHARE, RANDOM_SHARE = 0.8, 0.1
 """Of what is selected, 80 % becomes [MASK], 10 % a random piece, and the rest stays (SPEC D1)."""
+_CHANGED_SHARE = MASK_SHARE + RANDOM_SHARE
 
 SINGLE, BASES, TOKENS, CENTRES = range(4)
 """What a rate is a share of; SINGLE: tokens, chosen one by one."""
@@ -37,42 +38,48 @@ def hide(
     longest = 0
     for document in range(first_D.size):
         longest = max(longest, last_D[document] - first_D[document])
-    runs_R2, chosen_T = np.empty((longest, 2), np.int64), np.zeros(longest + 1, np.bool_)
+    places_T, runs_R2 = np.empty(longest, np.int64), np.empty((longest, 2), np.int64)
+    chosen_T, draws_2T = np.zeros(longest + 1, np.bool_), np.empty((2, longest))
     for document in range(first_D.size):
         first, last, key = first_D[document], last_D[document], keys_D[document]
         if last <= first:
             continue
+        ids_T, labels_T = ids_N[first:last], labels_N[first:last]
+        places = runs = 0
         if rate_of == SINGLE:
-            runs = _singles(last - first, rate, key, chosen_T, runs_R2)
+            places = _singles(last - first, rate, key, chosen_T, places_T)
         elif rate_of == CENTRES:
-            centres = _singles(last - first, rate, key, chosen_T, runs_R2)
-            runs = _dilated(runs_R2, centres, last - first, span)
+            centres = _singles(last - first, rate, key, chosen_T, places_T)
+            runs = _dilated(places_T[:centres], last - first, span, runs_R2)
         else:
             runs = _disjoint(last - first, span, overlap, rate_of == BASES, rate, key, chosen_T, runs_R2)
-        _replace(ids_N[first:last], labels_N[first:last], runs_R2[:runs], key, pieces_V, fate_by_token)
+        if fate_by_token and rate_of != SINGLE:
+            places = _tokens_of(runs_R2[:runs], places_T)
+        if fate_by_token or rate_of == SINGLE:
+            _replace_tokens(ids_T, labels_T, places_T[:places], key, pieces_V, draws_2T)
+        else:
+            _replace_runs(ids_T, labels_T, runs_R2[:runs], key, pieces_V)
 
 
 @njit(cache=True, nogil=True)
 def _singles(
-    tokens: int, rate: float, key: np.uint64, chosen_T: np.ndarray, runs_R2: np.ndarray
+    tokens: int, rate: float, key: np.uint64, chosen_T: np.ndarray, places_T: np.ndarray
 ) -> int:  # pragma: no cover
-    """Choose each token with probability `rate`; how many runs of one token there are."""
-    choice, runs = fold(key, _CHOICE), 0
+    """Choose each token with probability `rate`; how many places there are."""
+    choice, places = fold(key, _CHOICE), 0
     for token in range(tokens):  # a loop of its own: only so is it turned into vector instructions
         chosen_T[token] = unit(choice, token) < rate
     for token in range(tokens):
-        runs_R2[runs, 0], runs_R2[runs, 1] = token, token + 1
-        runs += chosen_T[token]
-        chosen_T[token] = False
-    return runs
+        places_T[places] = token
+        places += chosen_T[token]
+    return places
 
 
 @njit(cache=True, nogil=True)
-def _dilated(runs_R2: np.ndarray, centres: int, tokens: int, span: int) -> int:  # pragma: no cover
+def _dilated(centres_R: np.ndarray, tokens: int, span: int, runs_R2: np.ndarray) -> int:  # pragma: no cover
     """Widen centres to `span` tokens as published, 6 before and 7 after for 14, and merge those that touch."""
     runs = 0
-    for number in range(centres):
-        centre = runs_R2[number, 0]
+    for centre in centres_R:
         start, end = max(centre - (span - 1) // 2, 0), min(centre + span // 2 + 1, tokens)
         if runs and start <= runs_R2[runs - 1, 1]:
             runs_R2[runs - 1, 1] = end
@@ -145,27 +152,53 @@ def _disjoint(
 
 
 @njit(cache=True, nogil=True)
-def _replace(
+def _tokens_of(runs_R2: np.ndarray, places_T: np.ndarray) -> int:  # pragma: no cover
+    places = 0
+    for number in range(runs_R2.shape[0]):
+        for token in range(runs_R2[number, 0], runs_R2[number, 1]):
+            places_T[places] = token
+            places += 1
+    return places
+
+
+@njit(cache=True, nogil=True)
+def _replace_tokens(
     ids_T: np.ndarray,
     labels_T: np.ndarray,
-    runs_R2: np.ndarray,
+    places_R: np.ndarray,
     key: np.uint64,
     pieces_V: np.ndarray,
-    fate_by_token: bool,
+    draws_2T: np.ndarray,
 ) -> None:  # pragma: no cover
-    """Label the selected tokens and replace each run, or each of its tokens, by its fate; [UNK] stays (R14)."""
+    """Label tokens and replace each by a fate of its own; an [UNK] stays as it is (R14)."""
+    fates, pieces = fold(key, _FATE), fold(key, _PIECE)
+    fate_R, piece_R = draws_2T[0], draws_2T[1]
+    for number in range(places_R.size):  # vector instructions, as in _singles
+        fate_R[number] = unit(fates, places_R[number])
+    for number in range(places_R.size):
+        piece_R[number] = unit(pieces, places_R[number]) * pieces_V.size
+    for number in range(places_R.size):
+        token, fate = places_R[number], fate_R[number]
+        was, piece = ids_T[token], pieces_V[int(piece_R[number])]
+        shown = np.int32(MASK_ID) if fate < MASK_SHARE else (piece if fate < _CHANGED_SHARE else was)
+        labels_T[token] = labels_T[token] if was == UNK_ID else was
+        ids_T[token] = was if was == UNK_ID else shown
+
+
+@njit(cache=True, nogil=True)
+def _replace_runs(
+    ids_T: np.ndarray, labels_T: np.ndarray, runs_R2: np.ndarray, key: np.uint64, pieces_V: np.ndarray
+) -> None:  # pragma: no cover
+    """Label runs and replace all tokens of each by one fate; an [UNK] stays as it is (R14)."""
     fates, pieces = fold(key, _FATE), fold(key, _PIECE)
     for number in range(runs_R2.shape[0]):
-        begin, stop = runs_R2[number, 0], runs_R2[number, 1]
-        while begin < stop:
-            end = begin + 1 if fate_by_token else stop
-            fate = unit(fates, begin)
-            for token in range(begin, end):
-                if ids_T[token] == UNK_ID:
-                    continue
-                labels_T[token] = ids_T[token]
-                if fate < MASK_SHARE:
-                    ids_T[token] = MASK_ID
-                elif fate < MASK_SHARE + RANDOM_SHARE:
-                    ids_T[token] = pieces_V[int(unit(pieces, token) * pieces_V.size)]
-            begin = end
+        start, stop = runs_R2[number, 0], runs_R2[number, 1]
+        fate = unit(fates, start)
+        for token in range(start, stop):
+            if ids_T[token] == UNK_ID:
+                continue
+            labels_T[token] = ids_T[token]
+            if fate < MASK_SHARE:
+                ids_T[token] = MASK_ID
+            elif fate < _CHANGED_SHARE:
+                ids_T[token] = pieces_V[int(unit(pieces, token) * pieces_V.size)]
