@@ -91,8 +91,11 @@ class BpeVocabulary:
 
     @classmethod
     def from_json(cls, value: dict[str, Any]) -> "BpeVocabulary":
-        merges = [tuple(merge.split(" ")) for merge in value["merges"]]
-        return cls(value["pieces"], [(left, right) for left, right in merges])
+        merges = [(left, right) for left, right in (merge.split(" ") for merge in value["merges"])]
+        parts = {part for left, right in merges for part in (left, right, left + right)}
+        if strangers := parts.difference(value["pieces"]):
+            raise ValueError(f"merges of {min(strangers)!r}, which is no piece")
+        return cls(value["pieces"], merges)
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, BpeVocabulary) and self.to_json() == other.to_json()

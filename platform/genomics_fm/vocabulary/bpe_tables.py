@@ -2,13 +2,12 @@
 
 import numpy as np
 
-from genomics_fm.vocabulary.bpe_kernel import LETTERS, LONGEST, Tables, encode
+from genomics_fm.vocabulary.bpe_kernel import AHEAD, LETTERS, NO_PIECE, Tables
 from genomics_fm.vocabulary.bpe_neighbours import classes, neighbours
+from genomics_fm.vocabulary.bpe_tries import FARTHER, tries
 
-LARGEST = 1 << 15
-"""Most pieces: the bits of as many pairs take 128 MiB while tables are built."""
-GUESSES = (5, 10)
-"""Letters a first guess is made by: few at first, to make the rest with. The last ones take 2 MiB."""
+LARGEST = 1 << 14
+"""Most pieces: the bits of as many pairs take 32 MiB while tables are built."""
 NONE = -1
 
 
@@ -22,30 +21,21 @@ def build(pieces: list[str], merges: list[tuple[str, str]]) -> Tables | None:
         KeyError: a merge's part or whole is no piece.
     """
     rank_of = {piece: rank for rank, piece in enumerate(pieces)}
-    steps = np.array([(rank_of[a], rank_of[b], rank_of[a + b]) for a, b in _last_of_each(merges)], np.int32)
-    if set("".join(pieces)) != set(LETTERS) or not set(LETTERS) <= set(pieces) or len(pieces) > LARGEST:
+    steps = [(rank_of[left], rank_of[right], rank_of[left + right]) for left, right in _last_of_each(merges)]
+    if not set(LETTERS) <= set(pieces) or set("".join(pieces)) - set(LETTERS) or len(pieces) > LARGEST:
         return None
-    found = neighbours(len(pieces), [rank_of[letter] for letter in LETTERS], steps.reshape(-1, 3))
+    letters = [rank_of[letter] for letter in LETTERS]
+    found = neighbours(len(pieces), letters, np.array(steps, np.int32).reshape(-1, 3))
     if found is None:
         return None
-    made, stays = found
-    row, column, bits = classes(made, stays)
-    known = {piece: rank for piece, rank in rank_of.items() if made[rank]}
-    length = np.array([len(piece) for piece in pieces], np.uint64)
-    row = np.append(row, len(bits) - 1)
-    guess = np.full(1, LONGEST)
-    tables = Tables(
-        guess,
-        *_trie(known),
-        _shorter(known, len(pieces)),
-        length,
-        row.astype(np.uint64),
-        column.astype(np.uint64),
-        bits,
-    )
-    for letters in GUESSES:
-        tables = tables._replace(guess=_guesses(tables, letters))
-    return tables
+    known = {piece: rank for piece, rank in rank_of.items() if found[0][rank]}
+    row, column, stays = (part.astype(kind) for part, kind in zip(classes(*found), "HHQ", strict=True))
+    child, longest, own = _trie(known)
+    short = _short(known, AHEAD + FARTHER)
+    chosen = tries(child, own, short, row, column, stays)
+    lengths = np.array([len(piece) for piece in pieces], np.uint64)
+    short = short[: 2 * 4**AHEAD]
+    return Tables(chosen, short, child, longest, _shorter(known, len(pieces)), lengths, row, column, stays)
 
 
 def _last_of_each(merges: list[tuple[str, str]]) -> list[tuple[str, str]]:
@@ -54,10 +44,23 @@ def _last_of_each(merges: list[tuple[str, str]]) -> list[tuple[str, str]]:
     return sorted(last, key=last.__getitem__)
 
 
-def _trie(known: dict[str, int]) -> tuple[np.ndarray, np.ndarray]:
-    """`Tables.child` and `Tables.longest`."""
-    child, longest = [[NONE] * len(LETTERS)], [NONE]
-    for piece in sorted(known, key=len):  # short ones first, so that a new node inherits the longest before it
+def _code(letters: str) -> int:
+    return sum(LETTERS.index(letter) << 2 * place for place, letter in enumerate(letters))
+
+
+def _short(known: dict[str, int], longest: int) -> np.ndarray:
+    """`Tables.piece` of up to `longest` letters."""
+    short = np.full(2 * 4**longest, NO_PIECE)
+    for piece, rank in known.items():
+        if len(piece) <= longest:
+            short[4 ** len(piece) + _code(piece)] = rank
+    return short
+
+
+def _trie(known: dict[str, int]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """`Tables.child`, `Tables.longest`, and the piece that each node is, or NONE; children stand after parents."""
+    child, longest, own = [[NONE] * len(LETTERS)], [NONE], [NONE]
+    for piece in sorted(known, key=len):  # short ones first, so that a new node inherits a final `longest`
         node = 0
         for letter in piece:
             code = LETTERS.index(letter)
@@ -65,9 +68,10 @@ def _trie(known: dict[str, int]) -> tuple[np.ndarray, np.ndarray]:
                 child[node][code] = len(child)
                 child.append([NONE] * len(LETTERS))
                 longest.append(longest[node])
+                own.append(NONE)
             node = child[node][code]
-        longest[node] = known[piece]
-    return np.array(child, np.int32), np.array(longest, np.int32)
+        longest[node] = own[node] = known[piece]
+    return np.array(child, np.int32), np.array(longest, np.int32), np.array(own, np.int32)
 
 
 def _shorter(known: dict[str, int], size: int) -> np.ndarray:
@@ -77,16 +81,3 @@ def _shorter(known: dict[str, int], size: int) -> np.ndarray:
         found = (known[piece[:end]] for end in range(len(piece) - 1, 0, -1) if piece[:end] in known)
         shorter[rank] = next(found, NONE)
     return shorter
-
-
-def _guesses(tables: Tables, letters: int) -> np.ndarray:
-    """`Tables.guess`: the first piece of every word's own encoding; LONGEST where a piece goes on behind the word."""
-    codes = np.arange(4**letters)[:, None] >> 2 * np.arange(letters) & 3
-    words = np.frombuffer(LETTERS.encode(), np.uint8)[codes]
-    ids, ends = encode(words.ravel(), np.arange(len(words) + 1) * letters, tables)
-    first = ids[ends[:-1]]
-    node = np.zeros(len(words), np.int64)
-    for column in codes.T:
-        node = np.where(node == NONE, NONE, tables.child[node, column])
-    goes_on = (tables.length[first] == letters) & (tables.child[node] != NONE).any(1) & (node != NONE)
-    return np.where(goes_on, LONGEST, first.astype(np.uint16))
