@@ -10,7 +10,7 @@ from genomics_fm.vocabulary.blocks import BlockVocabulary, CodonVocabulary
 from genomics_fm.vocabulary.bpe import BpeVocabulary
 from genomics_fm.vocabulary.kmer import KmerVocabulary
 from jobs import vocabulary_members
-from jobs.vocabulary_members import Training, planned, train
+from jobs.vocabulary_members import TEXT_NT, Training, cut, planned, train
 from tests.corpora import dna
 
 
@@ -47,6 +47,13 @@ def test_what_cannot_be_made_is_refused(specs: tuple[str, ...], says: str) -> No
     with pytest.raises(InputError) as caught:
         planned(specs, 4096, 6)
     assert says in str(caught.value)
+
+
+def test_texts_are_cut_where_they_are_long_and_only_there() -> None:
+    short, long = dna(TEXT_NT, 1), dna(2 * TEXT_NT + 7, 2)
+    parts = cut([short, "ACGT", long])
+    assert [len(part) for part in parts] == [TEXT_NT, 4, TEXT_NT, TEXT_NT, 7]
+    assert "".join(parts) == short + "ACGT" + long
 
 
 def test_training_says_how_far_it_is_and_repeats(monkeypatch: pytest.MonkeyPatch) -> None:
