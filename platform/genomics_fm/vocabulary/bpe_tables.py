@@ -4,7 +4,7 @@ import numpy as np
 
 from genomics_fm.vocabulary.bpe_kernel import AHEAD, LETTERS, NO_PIECE, Tables
 from genomics_fm.vocabulary.bpe_neighbours import classes, neighbours
-from genomics_fm.vocabulary.bpe_tries import FARTHER, tries
+from genomics_fm.vocabulary.bpe_tries import tries
 
 LARGEST = 1 << 14
 """Most pieces: the bits of as many pairs take 32 MiB while tables are built."""
@@ -31,10 +31,9 @@ def build(pieces: list[str], merges: list[tuple[str, str]]) -> Tables | None:
     known = {piece: rank for piece, rank in rank_of.items() if found[0][rank]}
     row, column, stays = (part.astype(kind) for part, kind in zip(classes(*found), "HHQ", strict=True))
     child, longest, own = _trie(known)
-    short = _short(known, AHEAD + FARTHER)
+    short = _short(known)
     chosen = tries(child, own, short, row, column, stays)
     lengths = np.array([len(piece) for piece in pieces], np.uint64)
-    short = short[: 2 * 4**AHEAD]
     return Tables(chosen, short, child, longest, _shorter(known, len(pieces)), lengths, row, column, stays)
 
 
@@ -48,11 +47,11 @@ def _code(letters: str) -> int:
     return sum(LETTERS.index(letter) << 2 * place for place, letter in enumerate(letters))
 
 
-def _short(known: dict[str, int], longest: int) -> np.ndarray:
-    """`Tables.piece` of up to `longest` letters."""
-    short = np.full(2 * 4**longest, NO_PIECE)
+def _short(known: dict[str, int]) -> np.ndarray:
+    """`Tables.piece`."""
+    short = np.full(2 * 4**AHEAD, NO_PIECE)
     for piece, rank in known.items():
-        if len(piece) <= longest:
+        if len(piece) <= AHEAD:
             short[4 ** len(piece) + _code(piece)] = rank
     return short
 

@@ -1,17 +1,14 @@
 """What a BPE search should try at a place, known from the next few letters (`bpe_kernel.Tables.tries`).
 
 A piece can only stand at a place if pieces that may be its neighbours go on from it beyond the letters that are seen;
-for 4,096 pieces and nine letters that leaves 1.4 of them on average. Which one to try first is voted for by all words
-of a few letters more, each encoded by itself. Neither changes what the search finds.
+for 4,096 pieces and nine letters that leaves 1.4 of them on average. The one to try first is what the letters by
+themselves begin with. Neither changes what the search finds.
 """
 
 import numpy as np
 from numba import njit
 
 from genomics_fm.vocabulary.bpe_kernel import AHEAD, FAR, FIRST, NO_PIECE
-
-FARTHER = 2
-"""Letters by which the words that vote are longer."""
 
 _FAR, _FIRST = np.uint16(FAR), np.uint16(FIRST)
 _LOG_BITS, _LAST_BIT, _ONE = np.uint64(6), np.uint64(63), np.uint64(1)
@@ -26,14 +23,14 @@ def tries(
     Args:
         child: as in `Tables`, and children stand after their parent.
         own: the piece that each node is, or −1.
-        short: as `Tables.piece`, up to AHEAD + FARTHER letters.
+        short: `Tables.piece`.
         row: as in `Tables`, like the rest.
     """
     follow = _follow(child, own, column, stays)
     possible = np.empty(4**AHEAD, np.uint16)
     _fill(possible, child, own, row, column, stays, follow)
-    far = possible >= _FAR
-    return possible | np.where(far, 0, _votes(_firsts(short, row, column, stays)) << _FIRST).astype(np.uint16)
+    first = _firsts(short, row, column, stays)
+    return possible | np.where(possible < _FAR, first << _FIRST, 0)
 
 
 @njit(cache=True)
@@ -113,29 +110,20 @@ def _goes_on(
 def _firsts(
     short: np.ndarray, row: np.ndarray, column: np.ndarray, stays: np.ndarray
 ) -> np.ndarray:  # pragma: no cover
-    """Letters of the first piece of every word's own encoding, by 4**letters + code, uint8.
+    """Letters of the first piece of every word's own encoding, uint16.
 
-    Each word's last piece is the one that may follow the last piece of what is before it.
+    A word's last piece is the one that may follow the last piece of what is before it.
     """
-    first, last = np.zeros(short.size, np.uint8), np.zeros(short.size, np.uint16)
-    letters = 1
-    while 4**letters < short.size:
+    first, last = np.zeros(short.size, np.uint16), np.zeros(short.size, np.uint16)
+    for letters in range(1, AHEAD + 1):
         for code in range(4**letters):
-            size = letters
-            while True:
+            size = letters + 1
+            found = False
+            while not found:
+                size -= 1
                 piece = short[(1 << 2 * size) + (code >> 2 * (letters - size))]
                 before = (1 << 2 * (letters - size)) + (code & (1 << 2 * (letters - size)) - 1)
-                if piece != NO_PIECE and (size == letters or _stays(stays, row[last[before]], column[piece])):
-                    break
-                size -= 1
+                found = piece != NO_PIECE and (size == letters or _stays(stays, row[last[before]], column[piece]))
             word = (1 << 2 * letters) + code
             last[word], first[word] = piece, letters if size == letters else first[before]
-        letters += 1
-    return first
-
-
-def _votes(first: np.ndarray) -> np.ndarray:
-    """The most frequent value of `_firsts` among the longest words that begin alike, the shorter one if equal."""
-    words = first[len(first) // 2 :].reshape(-1, 4**AHEAD)
-    counts = np.stack([(words == size).sum(0, dtype=np.uint8) for size in range(1, AHEAD + 1)])
-    return counts.argmax(0) + 1
+    return first[4**AHEAD :]
