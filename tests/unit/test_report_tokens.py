@@ -115,7 +115,7 @@ def test_what_cannot_be_shown_is_refused(ensemble: Ensemble) -> None:
 
 
 def test_titles_say_the_kind(ensemble: Ensemble) -> None:
-    assert [title(ensemble, name) for name in ensemble.names] == ["BPE 72", "3-mers", "6-mers", "single bases"]
+    assert [title(ensemble, name) for name in ensemble.names] == ["BPE 72", "3-mers", "6-mers", "single nt"]
 
 
 @pytest.mark.parametrize("width", [24, 40, 100, 163])

@@ -144,7 +144,7 @@ def title(ensemble: Ensemble, name: str) -> str:
         case "bpe":
             return f"BPE {len(member.pieces):,}"
         case "kmer":
-            return "single bases" if value["k"] == 1 else f"{value['k']}-mers"
+            return "single nt" if value["k"] == 1 else f"{value['k']}-mers"
         case "block":
             return f"blocks of {value['k']}"
         case "codon":
