@@ -8,6 +8,7 @@ Format 1 held letters under zstd, `FORMAT_1_ROWS_PER_BATCH` rows at a time; it i
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -124,7 +125,13 @@ def encode_block(rows: Sequence[Row]) -> tuple[bytes, dict[str, Any]]:
         writer.write_batch(_batch(rows))
     data = sink.getvalue().to_pybytes()
     content = content_sum(rows)
-    return data, {"rows": len(rows), "bytes": len(data), "sha256": sha256_bytes(data), "content": content.state()}
+    return data, {
+        "rows": len(rows),
+        "haplotype_rows": sum(row.packed is None for row in rows),
+        "bytes": len(data),
+        "sha256": sha256_bytes(data),
+        "content": content.state(),
+    }
 
 
 def content_sum(rows: Sequence[Row]) -> ContentSum:
@@ -180,6 +187,13 @@ class Block:
             self._runs_at, self._runs = _ends(runs), runs.values.to_numpy()
         if found != rows:
             raise ValueError(f"{found} rows, the manifest says {rows}")
+
+    @cached_property
+    def haplotypes(self) -> np.ndarray:
+        """Which rows are haplotypes, bool."""
+        batches = [self._reader.get_batch(number) for number in range(self._reader.num_record_batches)]
+        names = [name for batch in batches for name in batch.column("haplotype").to_pylist()]
+        return np.array([name != "" for name in names], dtype=bool)
 
     def _row(self, row: int) -> tuple[pa.RecordBatch, int]:
         if not self._letters_only:

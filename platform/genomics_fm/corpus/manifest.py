@@ -107,6 +107,14 @@ class Corpus:
         block, at = self._at(row)
         return block.letters(at)
 
+    def first_row(self, block: int) -> int:
+        """Number of a block's first row."""
+        return self._first_row[block]
+
+    def haplotypes(self, block: int) -> np.ndarray:
+        """Which rows of a block are haplotypes, bool."""
+        return self._block(block).haplotypes
+
     def _at(self, row: int) -> tuple[Block, int]:
         number = bisect.bisect_right(self._first_row, row) - 1
         return self._block(number), row - self._first_row[number]

@@ -62,7 +62,8 @@ class Batches:
     def __init__(
         self, corpus: Corpus, vocabulary: Ensemble, config: StreamConfig, batch_rows: int, rank: int, world: int
     ) -> None:
-        self.streams = [Stream(corpus, vocabulary, config, number) for number in range(config.streams)]
+        self.order = config.order(corpus)
+        self.streams = [Stream(corpus, vocabulary, config, number, self.order) for number in range(config.streams)]
         self.batch_rows, self.rank, self.world = batch_rows, rank, world
 
     def rows(self, step: int) -> list[Row]:

@@ -14,6 +14,7 @@ from genomics_fm.pretraining.lane import Lane, Row
 from genomics_fm.pretraining.masking import MaskingConfig
 from genomics_fm.pretraining.order import Order
 from genomics_fm.pretraining.segments import MIN_SEGMENT_BP, PUBLISHED_MAX_BP
+from genomics_fm.pretraining.sources import SourceWeights
 from genomics_fm.pretraining.walk import Walk
 from genomics_fm.vocabulary.ensemble import Ensemble
 
@@ -31,9 +32,11 @@ class StreamConfig:
             rows that others take, and masks those packed together with one of its own.
         row_tokens: slots in a row.
         pending: documents among which those of a row are chosen, to fill it well.
-        cycle: vocabularies of successive rows; [] is every vocabulary once.
+        cycle: vocabularies of successive rows; [] is every vocabulary once. Equal rows are equal tokens; of BPE and
+            6-mers, BPE then gets 83 % of the nucleotides and walks through the corpus five times as often.
         max_segment_bp: longest segment by vocabulary.
         masking: what is hidden.
+        sources: how often the windows of each source come.
     """
 
     seed: int = 0
@@ -43,22 +46,25 @@ class StreamConfig:
     cycle: tuple[str, ...] = ()
     max_segment_bp: dict[str, int] = field(default_factory=lambda: dict(PUBLISHED_MAX_BP))
     masking: MaskingConfig = field(default_factory=MaskingConfig)
+    sources: SourceWeights = field(default_factory=SourceWeights)
 
     def __post_init__(self) -> None:
         for name, least in (("streams", 1), ("row_tokens", MIN_ROW_TOKENS), ("pending", 1)):
             require(getattr(self, name) >= least, name, getattr(self, name), f"at least {least}")
 
+    def order(self, corpus: Corpus) -> Order:
+        """In which order windows come."""
+        return Order(corpus, self.sources, self.streams, self.seed)
+
 
 class Stream:
     """Rows of one stream, one after the other."""
 
-    def __init__(self, corpus: Corpus, vocabulary: Ensemble, config: StreamConfig, number: int) -> None:
-        order = Order(len(corpus), config.streams, config.seed)
-        if order.slots < config.streams:
-            raise InputError(
-                f"{corpus.storage}: {order.slots} windows are fewer than {config.streams} streams; "
-                "use shorter windows or fewer streams"
-            )
+    def __init__(
+        self, corpus: Corpus, vocabulary: Ensemble, config: StreamConfig, number: int, order: Order | None = None
+    ) -> None:
+        """A stream at its beginning; `order` is that of the corpus and config, where it has been made already."""
+        order = order or config.order(corpus)
         self.number = number
         self.cycle = config.cycle or vocabulary.names
         self.rows_made = 0
