@@ -15,53 +15,58 @@ from genomics_fm.vocabulary.special import UNKNOWN
 MAXIMUM_K = 12
 """4**12 words are 16.8 million rows of an embedding; nobody trains more."""
 _BLOCK = 2048  # letters whose words stay in the first-level cache from pass to pass
+_MAXIMUM_K_OF_16_BITS = 7  # and a sign, for N
+_Words = NDArray[np.int16] | NDArray[np.int32]
 
 
 @njit(cache=True, nogil=True)
-def _join(
-    left: NDArray[np.int32], right: NDArray[np.int32], width: int, words: NDArray[np.int32]
-) -> None:  # pragma: no cover
-    """Words of `left` followed by the words of `right`, which have `width` letters; either being negative stays so."""
-    shift = np.int32(2 * width)
+def _join(left: _Words, right: _Words, factor: np.signedinteger, words: _Words) -> None:  # pragma: no cover
+    """Words of `left` with those of `right` behind them; what is negative stays so.
+
+    Args:
+        left: ranks.
+        right: ranks, less than `factor`.
+        factor: 4 to the length of the words of `right`.
+        words: receives the ranks; other memory than theirs, or the loop is not vectorised.
+    """
     for index in range(words.size):
-        words[index] = left[index] << shift | right[index]
+        words[index] = left[index] * factor | right[index]
 
 
 @njit(cache=True, nogil=True)
-def _ranks(k: int, codes_L: NDArray[np.int32], words_L: NDArray[np.int32]) -> NDArray[np.int32]:  # pragma: no cover
-    """Ranks of the L − k + 1 words of k letters, negative where one is an N, in log2(k) passes over `words_L`."""
-    words, width, bit = codes_L, 1, 1
+def _ranks(k: int, codes_L: _Words, scratch_2L: _Words) -> _Words:  # pragma: no cover
+    """Ranks of the L − k + 1 words of k letters, negative where one is an N, in about log2(k) passes."""
+    words, width, bit, turn = codes_L, 1, 1, 0
     while bit * 2 <= k:
         bit *= 2
     while bit > 1:
         bit //= 2
-        joined = words_L[: words.size - width]
-        _join(words, words[width:], width, joined)
-        words, width = joined, 2 * width
+        joined = scratch_2L[turn, : words.size - width]
+        _join(words, words[width:], codes_L.dtype.type(4**width), joined)
+        words, width, turn = joined, 2 * width, 1 - turn
         if k & bit:
-            joined = words_L[: words.size - 1]
-            _join(words, codes_L[width:], 1, joined)
-            words, width = joined, width + 1
+            joined = scratch_2L[turn, : words.size - 1]
+            _join(words, codes_L[width:], codes_L.dtype.type(4), joined)
+            words, width, turn = joined, width + 1, 1 - turn
     return words
 
 
 @njit(cache=True, nogil=True)
 def _write_ids(
-    letters_L: NDArray[np.uint8], offsets_D: NDArray[np.int64], k: int, ids_T: NDArray[np.int32]
+    letters_L: NDArray[np.uint8], offsets_D: NDArray[np.int64], k: int, scratch_3L: _Words, ids_T: NDArray[np.int32]
 ) -> None:  # pragma: no cover
     """Fill `ids_T` with the rank of each k-mer of each sequence, `UNKNOWN` where it holds an N."""
-    codes, words = np.empty(_BLOCK + k, np.int32), np.empty(_BLOCK + k, np.int32)
     written = 0
     for document in range(offsets_D.size - 1):
         end = offsets_D[document + 1] - k + 1
         for begin in range(offsets_D[document], end, _BLOCK):
             tokens = min(_BLOCK, end - begin)
-            codes_L = codes[: tokens + k - 1]
+            codes_L = scratch_3L[2, : tokens + k - 1]
             write_codes(letters_L[begin : begin + codes_L.size], codes_L)
-            ranks = _ranks(k, codes_L, words)
+            ranks = _ranks(k, codes_L, scratch_3L)
             ids = ids_T[written : written + tokens]
             for index in range(tokens):
-                ids[index] = max(ranks[index], np.int32(UNKNOWN))
+                ids[index] = max(ranks[index], UNKNOWN)
             written += tokens
 
 
@@ -96,7 +101,8 @@ class KmerVocabulary:
         tokens_D = np.maximum(np.diff(offsets_D) - self.k + 1, 0)
         ends_D = np.concatenate([[0], np.cumsum(tokens_D)])
         ids_T = np.empty(ends_D[-1], np.int32)
-        _write_ids(letters_L, offsets_D, self.k, ids_T)
+        scratch_3L = np.empty((3, _BLOCK + self.k), np.int16 if self.k <= _MAXIMUM_K_OF_16_BITS else np.int32)
+        _write_ids(letters_L, offsets_D, self.k, scratch_3L, ids_T)
         return ids_T, ends_D
 
     def decode(self, local_ids: np.ndarray) -> str:

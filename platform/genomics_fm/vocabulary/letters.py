@@ -19,7 +19,9 @@ def letters_of(sequence: str) -> NDArray[np.uint8]:
 
 
 @njit(cache=True, nogil=True)
-def write_codes(letters_L: NDArray[np.uint8], codes_L: NDArray[np.int32]) -> None:  # pragma: no cover
+def write_codes(
+    letters_L: NDArray[np.uint8], codes_L: NDArray[np.int16] | NDArray[np.int32]
+) -> None:  # pragma: no cover
     """Fill `codes_L` with 0 … 3 for A C G T in either case, `N_CODE` for the rest.
 
     Reckoned, not looked up, so that the loop is vectorised: bits 1 and 2 of the four letters are 0 1 3 2.
@@ -28,4 +30,4 @@ def write_codes(letters_L: NDArray[np.uint8], codes_L: NDArray[np.int32]) -> Non
         letter = letters_L[index] & _UPPER
         code = (letter >> _ONE) & _TWO_BITS
         known = (letter == _A) | (letter == _C) | (letter == _G) | (letter == _T)
-        codes_L[index] = np.int32(code ^ (code >> _ONE)) if known else np.int32(N_CODE)
+        codes_L[index] = np.int16(code ^ (code >> _ONE)) if known else np.int16(N_CODE)
