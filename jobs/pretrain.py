@@ -10,6 +10,7 @@ from genomics_fm.artefacts import sha256_file, sha256_json
 from genomics_fm.corpus.manifest import Corpus
 from genomics_fm.errors import EnvironmentFault, InputError
 from genomics_fm.model.weights import WEIGHTS, load_encoder
+from genomics_fm.pretraining.sources import in_a_line
 from genomics_fm.pretraining.stream import StreamConfig
 from genomics_fm.training.loop import TrainingConfig, identity, pretrain, read_metrics
 from genomics_fm.training.optimizer import OptimizerConfig
@@ -175,6 +176,7 @@ def run(config: PretrainConfig, folder: Path | None = None) -> dict[str, Any]:
         _refuse_another(folder, about)
     with session.run(folder.name, config, hashes) as record:
         if not finished:
+            say(f"[pretrain] {in_a_line(config.training.stream.order(corpus).report())}")
             with launch.connect():
                 _fit(config, folder, settings)
         lines = read_metrics(folder)
@@ -233,7 +235,7 @@ TINY = TrainingConfig(
 SMOKE = TrainingConfig(
     steps=16,
     checkpoint_steps=4,
-    stream=StreamConfig(streams=4, pending=8),
+    stream=StreamConfig(streams=4),
     optimizer=OptimizerConfig(learning_rate=2e-3, warmup_steps=4),
 )
 PRESETS = {"tiny": PretrainConfig(training=TINY), "smoke": PretrainConfig(training=SMOKE)}

@@ -297,7 +297,7 @@ PRESETS = {
         name="quickstart-smoke",
         max_rows=160,
         vocabulary=train_vocabulary.PRESETS["smoke"],
-        training=dataclasses.replace(SMOKE, stream=StreamConfig(streams=8, pending=8)),
+        training=dataclasses.replace(SMOKE, stream=StreamConfig(streams=8)),
         sweep=sweep.PRESETS["smoke"],
     ),
 }

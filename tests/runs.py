@@ -41,9 +41,11 @@ def advance(run: Run, until: int) -> list[dict[str, str]]:
     return losses
 
 
-def row_hashes(run: Run, step: int) -> list[str]:
-    """What this worker's rows of a global batch are; moves the streams on."""
-    return [sha256_json([r.ids_N.tolist(), r.labels_N.tolist(), r.lengths]) for r in run.batches.rows(step)]
+def row_hashes(run: Run) -> list[str]:
+    """What this worker's rows of the next global batch are; moves the streams on."""
+    fields = ("ids_N", "select_M", "labels_M", "vocabulary_M")
+    parts = run.ahead.take().made
+    return [sha256_json([part.lengths, *(getattr(part, name).tolist() for name in fields)]) for part in parts]
 
 
 def in_a_group(rank: int, plan: list[tuple[int, str, int]], corpus_folder: str, place: str) -> None:

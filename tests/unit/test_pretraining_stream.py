@@ -115,8 +115,11 @@ def test_a_cycle_sets_the_mixture(corpus: Corpus, vocabulary: Ensemble) -> None:
     assert {stream.row().vocabulary for _ in range(6)} == {"kmer"}
 
 
-def test_a_state_written_as_json_gives_the_same_next_rows(corpus: Corpus, vocabulary: Ensemble) -> None:
-    """At every row of several epochs of both vocabularies."""
+def test_a_state_written_as_json_gives_the_same_next_rows(
+    corpus: Corpus, vocabulary: Ensemble, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """At every row of several epochs of both vocabularies, and of several refills."""
+    monkeypatch.setattr(lane, "REFILL_SEGMENTS", 40)
     stream = Stream(corpus, vocabulary, STREAMS, 1)
     states, rows = [], []
     for _ in range(130):

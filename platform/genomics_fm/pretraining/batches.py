@@ -66,6 +66,11 @@ class Batches:
         self.streams = [Stream(corpus, vocabulary, config, number, self.order) for number in range(config.streams)]
         self.batch_rows, self.rank, self.world = batch_rows, rank, world
 
+    @property
+    def dropped_segments(self) -> int:
+        """Segments left out for too many N, in the streams this worker reads, up to their last refills."""
+        return sum(stream.dropped_segments for stream in self.streams)
+
     def rows(self, step: int) -> list[Row]:
         """This worker's rows of global batch `step`; steps must not go back."""
         first = step * self.batch_rows

@@ -8,13 +8,15 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from genomics_fm.artefacts import sha256_json, write_bytes
+from genomics_fm.artefacts import sha256_json, write_bytes, write_json
 from genomics_fm.corpus.manifest import Corpus
 from genomics_fm.errors import InputError, require, writing
 from genomics_fm.model.encoder import EncoderConfig
 from genomics_fm.model.heads import new_language_model
 from genomics_fm.model.weights import TIED, save_encoder, set_deterministic
-from genomics_fm.pretraining.batches import Batches, micro_batch
+from genomics_fm.pretraining.batches import Batches, MicroBatch, micro_batch
+from genomics_fm.pretraining.lane import Row
+from genomics_fm.pretraining.prefetch import Prefetched
 from genomics_fm.pretraining.stream import StreamConfig
 from genomics_fm.training import checkpoint
 from genomics_fm.training.optimizer import OptimizerConfig, adamw, learning_rate, set_learning_rate
@@ -24,6 +26,11 @@ from genomics_fm.vocabulary.ensemble import Ensemble
 
 METRICS = "metrics.jsonl"
 CHECKPOINTS = "checkpoints"
+SOURCES = "sources.json"
+"""What shares of an epoch's nucleotides the sources have (R4)."""
+SOURCES_FORMAT_VERSION = 1
+STEPS_AHEAD = 2
+"""Global batches whose rows are made while the model computes; as many are in memory beside the current one."""
 VOCABULARY = "vocabulary.json"
 """An encoder's folder carries the vocabulary it was trained with."""
 
@@ -114,13 +121,26 @@ class Run:
         encoder = EncoderConfig(**{**asdict(config.encoder), "vocabulary_size": vocabulary.size})
         self.model = shard(new_language_model(encoder, config.stream.seed), self.workers)
         self.optimizer = adamw(self.model, config.optimizer)
-        self.batches = Batches(
-            corpus, vocabulary, config.stream, config.batch_rows, self.workers.rank, self.workers.world
-        )
+        batches = Batches(corpus, vocabulary, config.stream, config.batch_rows, self.workers.rank, self.workers.world)
         self.skipped: list[str] = []
-        self.step = self._resume()
+        self.step = self._resume(batches)
+        if self.workers.rank == 0:
+            shares = {"format_version": SOURCES_FORMAT_VERSION, **batches.order.report()}
+            write_json(folder / SOURCES, shares)
+        self.ahead = Prefetched(
+            batches, self._micro_batches, range(self.step, config.steps), self._checkpoints_at, STEPS_AHEAD
+        )
 
-    def _resume(self) -> int:
+    def _micro_batches(self, rows: list[Row]) -> list[MicroBatch]:
+        """This worker's rows of a step; every worker has equally many micro-batches."""
+        at_once = self.config.rows_per_microbatch
+        starts = range(0, -(-self.config.batch_rows // self.workers.world), at_once)
+        return [micro_batch(rows[i : i + at_once], self.vocabulary.names) for i in starts]
+
+    def _checkpoints_at(self, step: int) -> bool:
+        return step % self.config.checkpoint_steps == 0 and step < self.config.steps
+
+    def _resume(self, batches: Batches) -> int:
         found = checkpoint.newest(self.folder / CHECKPOINTS, self.skipped.append)
         if found is None:
             if self.workers.rank == 0:
@@ -129,23 +149,24 @@ class Run:
         place, manifest = found
         if manifest["about"] != self.about:
             raise InputError(f"{place}: written with another config, corpus or vocabulary; use another --name")
-        self.batches.restore(checkpoint.load(place, manifest, self.model, self.optimizer))
+        batches.restore(checkpoint.load(place, manifest, self.model, self.optimizer))
         if self.workers.rank == 0:
             _drop_metrics_from(self.folder / METRICS, manifest["step"])
         return int(manifest["step"])
 
     def advance(self) -> dict[str, Any]:
-        """Make one update, checkpoint when it is time, and return what to log (the same on every worker)."""
+        """Make one update, checkpoint when it is time, and return what to log.
+
+        It is the same on every worker but for `stall`, the seconds it waited for rows, and `dropped_segments` of the
+        streams it reads.
+        """
         config, started = self.config, time.perf_counter()
-        rows = self.batches.rows(self.step)
-        share = -(-config.batch_rows // self.workers.world)
-        starts = range(0, share, config.rows_per_microbatch)
-        parts = [micro_batch(rows[i : i + config.rows_per_microbatch], self.vocabulary.names) for i in starts]
+        ahead = self.ahead.take()
         rate = learning_rate(config.optimizer, self.step, config.steps)
         set_learning_rate(self.optimizer, rate)
         weights = [config.vocabulary_weights.get(name, 1.0) for name in self.vocabulary.names]
         result = train_step(
-            self.model, self.optimizer, parts, self.vocabulary.names, weights, config.optimizer.clip_norm,
+            self.model, self.optimizer, ahead.made, self.vocabulary.names, weights, config.optimizer.clip_norm,
             self.workers, config.autocast,
         )  # fmt: skip
         self.step += 1
@@ -156,24 +177,26 @@ class Run:
             "gradient_norm": result.gradient_norm,
             "learning_rate": rate,
             "tokens": result.tokens,
+            "dropped_segments": ahead.dropped_segments,
+            "stall": ahead.stall,
             "seconds": time.perf_counter() - started,
             "unixtime": time.time(),
         }
         if self.workers.rank == 0:
             _write_metrics(self.folder / METRICS, line)
-        if self.step % config.checkpoint_steps == 0 and self.step < config.steps:
-            self._checkpoint()
+        if ahead.states is not None:
+            self._checkpoint(ahead.states)
         return line
 
-    def _checkpoint(self) -> None:
+    def _checkpoint(self, states: dict[str, Any]) -> None:
         folder = self.folder / CHECKPOINTS
-        states = self.batches.states(self.step)
         checkpoint.save(folder, self.step, self.model, self.optimizer, self.workers, states, self.about)
         if self.workers.rank == 0:
             checkpoint.prune(folder, self.config.keep_checkpoints)
 
     def finish(self) -> None:
         """Save encoder and vocabulary into `folder`; all workers call it together."""
+        self.ahead.close()
         state = whole_state(self.model)
         if self.workers.rank == 0:
             whole = new_language_model(self.model.bert.config, 0)
