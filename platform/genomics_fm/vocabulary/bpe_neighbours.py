@@ -65,8 +65,7 @@ def _apply(merges: np.ndarray, made_at: np.ndarray, stays: np.ndarray) -> bool: 
         _set(stays, left, right, False)
         for other in made[:count]:
             _set(stays, other, whole, _bit(stays, other, left))
-        stays[whole] = stays[right]
-        _set(stays, whole, whole, _bit(stays, right, left))
+        stays[whole] = stays[right]  # its bit `whole` is that of (right, left) by now
         if left == right:
             _set(stays, whole, left, True)
             _set(stays, whole, whole, True)
