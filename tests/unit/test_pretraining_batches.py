@@ -11,6 +11,7 @@ from genomics_fm.corpus.manifest import Corpus
 from genomics_fm.pretraining.batches import Batches, micro_batch
 from genomics_fm.pretraining.lane import Row
 from genomics_fm.pretraining.masking import IGNORE_INDEX
+from genomics_fm.pretraining.walk import MAX_OPEN_WINDOWS
 from genomics_fm.vocabulary.ensemble import Ensemble
 from genomics_fm.vocabulary.special import CLS_ID, SEP_ID
 from tests.corpora import RECIPE, STREAMS, corpus_of, dna, streams
@@ -87,16 +88,16 @@ def test_rows_come_from_the_streams_in_turn(corpus: Corpus, vocabulary: Ensemble
 
 def test_a_global_batch_mixes_the_windows_of_its_streams(tmp_path: Path, vocabulary: Ensemble) -> None:
     """R5: rows of one window in a global batch are at most twice what an even share would be."""
-    contigs = {str(number): dna(200_000, number) for number in range(4)}
+    contigs = {str(number): dna(400_000, number) for number in range(5)}
     corpus = corpus_of(tmp_path / "corpus", contigs, dataclasses.replace(RECIPE, window_bp=16_384))
     config = streams(streams=4, row_tokens=2_048, max_segment_bp={"bpe": 500, "kmer": 500})
-    batches, open_windows = Batches(corpus, vocabulary, config, 64, 0, 1), len(corpus) // 4
-    assert 10 < open_windows < 16
+    batches = Batches(corpus, vocabulary, config, 64, 0, 1)
+    assert len(corpus) > 1.5 * 4 * MAX_OPEN_WINDOWS
     for step in range(6):
         rows = batches.rows(step)
         for name in vocabulary.names:
             found = [segment.window for row in rows if row.vocabulary == name for segment in row.segments]
-            expected = len(found) / (4 * open_windows)
+            expected = len(found) / (4 * MAX_OPEN_WINDOWS)
             assert max(Counter(found).values()) <= 2 * expected, step
 
 
