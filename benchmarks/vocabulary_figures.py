@@ -20,8 +20,12 @@ from benchmarks import vocabulary_plots
 from genomics_fm.corpus.manifest import Corpus
 from genomics_fm.corpus.sample import sample
 from genomics_fm.genome.alphabet import reverse_complement
+from genomics_fm.pretraining.masking import MASKING
+from genomics_fm.pretraining.segments import PUBLISHED_MAX_BP
 from genomics_fm.randomness import key, permuted, uniform
+from genomics_fm.report.token_tracks import SELECTED, State, track
 from genomics_fm.vocabulary.bpe import BpeVocabulary
+from genomics_fm.vocabulary.ensemble import Ensemble
 from genomics_fm.vocabulary.kmer import KmerVocabulary
 from genomics_fm.vocabulary.member import Member
 from genomics_fm.vocabulary.special import SPECIAL_TOKENS, UNKNOWN
@@ -179,6 +183,21 @@ def n_costs(members: dict[str, Member], text: str) -> dict[str, list[NCost]]:
     return made
 
 
+def masks(bpe: BpeVocabulary, text: str) -> None:
+    """What each preset asks for, and what it leaves to be read although it is asked for."""
+    print("\n| vocabulary | preset | tokens to predict | bases to predict | of these left as they are |")
+    print("| --- | --- | --- | --- | --- |")
+    ensemble = Ensemble({"bpe": bpe, "kmer": KmerVocabulary(6)})
+    for name, longest in PUBLISHED_MAX_BP.items():
+        parts = [text[at : at + longest] for at in range(0, len(text), longest)]
+        for preset in MASKING:
+            tracks = [track(ensemble, name, part, preset, seed) for seed, part in enumerate(parts)]
+            tokens = sum(one.tokens_that_are(*SELECTED) for one in tracks) / sum(len(one.states_T) for one in tracks)
+            bases = sum(one.bases_that_are(*SELECTED) for one in tracks)
+            kept = sum(one.bases_that_are(State.KEPT) for one in tracks) / bases
+            print(f"| {name} | {preset} | {tokens:.1%} | {bases / len(text):.1%} | {kept:.1%} |", flush=True)
+
+
 def main() -> None:
     """The command line."""
     parser = argparse.ArgumentParser(description="Figures of docs/vocabularies.md.")
@@ -195,6 +214,7 @@ def main() -> None:
     (human,) = ("".join(s.texts).replace("N", "") for s in species if s.name == "Homo sapiens")
     default = sizes[DEFAULT_SIZE]
     costs = n_costs({"BPE-4,096": default, "6-mers": KmerVocabulary(6), "single nucleotides": KmerVocabulary(1)}, human)
+    masks(default, human)
     vocabulary_plots.nt_per_token(rows, options.output / "vocabularies_nt_per_token.png")
     vocabulary_plots.shared_pieces(counts, WORDS, options.output / "vocabularies_shared_pieces.png")
     vocabulary_plots.n_costs(costs, options.output / "vocabularies_n.png")

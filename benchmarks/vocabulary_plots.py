@@ -70,9 +70,8 @@ def shared_pieces(counts: dict[int, list[int]], words: Sequence[int], path: Path
         left.annotate(f"{k}-mers", (sizes[-1], line[-1]), xytext=(6, LABEL_SHIFTS.get(k, 0)),
                       textcoords="offset points", fontsize=8.5, color=colour, va="center")  # fmt: skip
     left.scatter(PUBLISHED[0], PUBLISHED[1] / 4**6, s=70, facecolor="none", edgecolor=ORANGE, zorder=4)
-    left.annotate("published:\n928 6-mers", (PUBLISHED[0], PUBLISHED[1] / 4**6), xytext=(-10, -30),
-                  textcoords="offset points", fontsize=8, color=ORANGE, ha="right",
-                  arrowprops={"arrowstyle": "-", "color": ORANGE, "linewidth": 0.8})  # fmt: skip
+    left.annotate(f"published: {PUBLISHED[1]:,}", (PUBLISHED[0], PUBLISHED[1] / 4**6), xytext=(0, 17),
+                  textcoords="offset points", fontsize=8, color=ORANGE, ha="center", va="center")  # fmt: skip
     left.yaxis.set_major_formatter(FuncFormatter(lambda share, _: f"{share:.0%}"))
     right = _axes(figure, (1, 2, 2), "Rows of BPE + 6-mers", "BPE size", "rows of the table of embeddings")
     six = list(words).index(6)

@@ -9,6 +9,8 @@ from matplotlib.patches import PathPatch
 from rich.console import Console
 
 from genomics_fm.errors import InputError
+from genomics_fm.pretraining.mask_rates import hidden_bases
+from genomics_fm.pretraining.masking import IGNORE_INDEX
 from genomics_fm.report import token_figure
 from genomics_fm.report.token_figure import LINE_BP, LOOKS, figure_bytes
 from genomics_fm.report.token_text import RULER_STEP, SEEN, bracket, counts, print_tokens, ruler
@@ -75,6 +77,16 @@ def test_bases_can_be_read_exactly_where_a_token_shows_them(ensemble: Ensemble, 
         assert (shown.upper() == letter != "N") == bool(readable[base]), base
         assert shown not in "acgt" or made.base_states[base] == K
     assert made.tokens_that_are(*SELECTED) > 0
+
+
+@pytest.mark.parametrize("preset", ["default", "authors"])
+def test_bases_to_predict_are_those_that_masking_says_it_hid(ensemble: Ensemble, preset: str) -> None:
+    made = track(ensemble, "six", WITH_N, preset, seed=4)
+    labels = np.where(np.isin(made.states_T, SELECTED), 9, IGNORE_INDEX)
+    shown = np.where(made.states_T == U, UNK_ID, 9)
+    hidden = hidden_bases(shown, labels, made.intervals_T2)
+    assert hidden.sum() == made.bases_that_are(*SELECTED) > 0
+    assert (hidden == np.isin(made.base_states, SELECTED)).all()
 
 
 def test_tokens_of_the_default_mask_follow_its_rules(ensemble: Ensemble) -> None:
