@@ -59,13 +59,14 @@ def _apply(merges: np.ndarray, made_at: np.ndarray, stays: np.ndarray) -> bool: 
             made[count] = piece
             count += 1
     for place in range(len(merges)):
-        left, right, whole = merges[place]
+        left, right, whole = merges[place, 0], merges[place, 1], merges[place, 2]
         if max(made_at[left], made_at[right]) >= place or not _bit(stays, left, right):
             continue
         _set(stays, left, right, False)
         for other in made[:count]:
             _set(stays, other, whole, _bit(stays, other, left))
-        stays[whole] = stays[right]  # its bit `whole` is that of (right, left) by now
+        for word in range(stays.shape[1]):
+            stays[whole, word] = stays[right, word]  # bit `whole` is that of (right, left) by now
         if left == right:
             _set(stays, whole, left, True)
             _set(stays, whole, whole, True)
