@@ -188,24 +188,6 @@ def add_vocabulary(
         print(f"add-vocabulary: {name}: {len(member.pieces):,} pieces, {added:,} new of {new.size:,} tokens: {output}")
 
 
-def _contents(file: str) -> str:
-    """What is in one file, as a line for people."""
-    from genomics_fm.genome.reader import read_genome
-
-    contigs = bases = unknown = lower = u_to_t = iupac = 0
-    for contig in read_genome(file):
-        contigs += 1
-        bases += len(contig.sequence)
-        unknown += contig.sequence.count("N")
-        lower += contig.soft_masked
-        u_to_t += contig.u_to_t
-        iupac += contig.iupac_to_n
-    return (
-        f"{file}: {contigs:,} records, {bases:,} nt, {unknown:,} N ({iupac:,} from ambiguity codes), "
-        f"{lower:,} soft-masked, {u_to_t:,} U read as T"
-    )
-
-
 def main() -> None:
     """Entry point of the console script."""
     app()
