@@ -1,5 +1,6 @@
 import dataclasses
 from collections import Counter
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -79,6 +80,11 @@ def test_without_weights_every_window_comes_once(corpus: Corpus) -> None:
     order = order_of(corpus)
     assert visits(order) == Counter(range(len(corpus)))
     assert order.report()["groups"][0]["rate"] == 1
+
+
+def test_a_corpus_of_the_first_format_is_one_group() -> None:
+    older = Corpus(Path(__file__).parents[1] / "golden" / "format_1" / "corpus")
+    assert visits(order_of(older)) == Counter(range(5))
 
 
 def test_windows_come_as_often_as_their_group_says_or_once_more(mixed: Corpus) -> None:

@@ -42,13 +42,15 @@ def micro_batch(rows: list[Row], names: tuple[str, ...]) -> MicroBatch:
         return MicroBatch(torch.tensor([CLS_ID, SEP_ID]), [2], nothing, nothing, nothing)
     labels_N = np.concatenate([row.labels_N for row in rows])
     select_M = np.flatnonzero(labels_N != IGNORE_INDEX)
-    number_N = np.repeat([names.index(row.vocabulary) for row in rows], [len(row.ids_N) for row in rows])
+    ends = np.cumsum([len(row.ids_N) for row in rows])
+    selected = np.diff(np.searchsorted(select_M, ends), prepend=0)
+    number_M = np.repeat([names.index(row.vocabulary) for row in rows], selected)
     return MicroBatch(
         ids_N=torch.from_numpy(np.concatenate([row.ids_N for row in rows], dtype=np.int64)),
         lengths=np.concatenate([row.lengths_D for row in rows]).tolist(),
         select_M=torch.from_numpy(select_M),
         labels_M=torch.from_numpy(labels_N[select_M].astype(np.int64)),
-        vocabulary_M=torch.from_numpy(number_N[select_M]),
+        vocabulary_M=torch.from_numpy(number_M),
     )
 
 

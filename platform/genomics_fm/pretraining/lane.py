@@ -1,5 +1,6 @@
 """One vocabulary of one stream: from segments to masked rows, some hundred documents at a time (R2, R15, R18)."""
 
+import itertools
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -78,20 +79,21 @@ class _Rows:
     """Rows that have been packed together. They are masked together, when the first of them is looked at."""
 
     def __init__(self, vocabulary: str, documents: _Documents, ends_R: np.ndarray) -> None:
-        self.vocabulary, self.documents, self.ends_R = vocabulary, documents, ends_R
+        self.vocabulary, self.documents = vocabulary, documents
         self._lengths_D = np.diff(documents.offsets_D)
+        self._documents_of = list(itertools.pairwise(ends_R.tolist()))
+        self._tokens_of = list(itertools.pairwise(documents.offsets_D[ends_R].tolist()))
         self._labels_T: np.ndarray | None = None
 
     def __len__(self) -> int:
-        return len(self.ends_R) - 1
+        return len(self._tokens_of)
 
     def row(self, number: int, mask: Callable[[_Documents], np.ndarray]) -> Row:
         """One of them; `mask` hides tokens in place and returns labels."""
         documents = self.documents
         if self._labels_T is None:
             self._labels_T = mask(documents)
-        first, last = self.ends_R[number], self.ends_R[number + 1]
-        begin, end = documents.offsets_D[first], documents.offsets_D[last]
+        (first, last), (begin, end) = self._documents_of[number], self._tokens_of[number]
         return Row(
             self.vocabulary,
             documents.ids_T[begin:end],

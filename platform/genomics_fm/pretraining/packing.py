@@ -13,11 +13,16 @@ SLACK = 256
 def _add(sums: np.ndarray, length: int, out: np.ndarray) -> None:  # pragma: no cover
     """Bit s of `out`: s, or s − length, is in `sums`."""
     words, bits = length // _WORD_BITS, np.uint64(length % _WORD_BITS)
-    out[:] = sums
-    for word in range(words, sums.size):
-        out[word] |= sums[word - words] << bits
-        if bits and word > words:
-            out[word] |= sums[word - words - 1] >> (np.uint64(_WORD_BITS) - bits)
+    rest = np.uint64(_WORD_BITS) - bits
+    out[:words] = sums[:words]
+    if words < sums.size:
+        out[words] = sums[words] | sums[0] << bits
+    if not bits:
+        for word in range(words + 1, sums.size):
+            out[word] = sums[word] | sums[word - words]
+        return
+    for word in range(words + 1, sums.size):
+        out[word] = sums[word] | sums[word - words] << bits | sums[word - words - 1] >> rest
 
 
 @njit(cache=True, nogil=True)
@@ -26,58 +31,72 @@ def _holds(sums: np.ndarray, total: int) -> bool:  # pragma: no cover
 
 
 @njit(cache=True, nogil=True)
-def _shortest_first(lengths_P: np.ndarray, sorted_P: np.ndarray) -> None:  # pragma: no cover
-    """Places of the documents by length, older ones last; the oldest of all keeps the first place."""
-    for place in range(lengths_P.size):
-        at = place
-        while at > 1 and lengths_P[sorted_P[at - 1]] >= lengths_P[place]:
-            sorted_P[at] = sorted_P[at - 1]
-            at -= 1
-        sorted_P[at] = place
-
-
-@njit(cache=True, nogil=True)
 def _spell(
-    lengths_P: np.ndarray, sorted_P: np.ndarray, sums_PW: np.ndarray, total: int, chosen_P: np.ndarray
+    lengths_D: np.ndarray, others_P: np.ndarray, sums_PW: np.ndarray, total: int, chosen_D: np.ndarray
 ) -> int:  # pragma: no cover
     """Mark documents that add up to `total`, the longest that can be among them; returns how many."""
-    chosen_P[:] = False
     count = 0
-    for place in range(lengths_P.size - 1, 0, -1):
-        length = lengths_P[sorted_P[place]]
-        if length <= total and _holds(sums_PW[place - 1], total - length):
-            chosen_P[sorted_P[place]] = True
-            total -= length
+    for place in range(others_P.size - 1, -1, -1):
+        document = others_P[place]
+        rest = total - lengths_D[document]
+        chosen_D[document] = rest >= 0 and _holds(sums_PW[place], rest)
+        if chosen_D[document]:
+            total = rest
             count += 1
     return count
 
 
 @njit(cache=True, nogil=True)
 def _choose(
-    lengths_P: np.ndarray, row_tokens: int, sorted_P: np.ndarray, sums_PW: np.ndarray, chosen_P: np.ndarray
+    lengths_D: np.ndarray, others_P: np.ndarray, room: int, slack: int, sums_PW: np.ndarray, chosen_D: np.ndarray
 ) -> None:  # pragma: no cover
-    """Mark the oldest document and those of the others that fill the row, for all but `SLACK` at most if they can.
+    """Mark documents that fill `room`, for all but fewer than `slack` of its slots if they can.
 
     Of several ways, the one with the fewest documents. Short documents fit everywhere, so they are kept for rows
     that need them: else half of what waits would soon be of the longest length, and no number of those fills a row.
+
+    Args:
+        lengths_D: of all documents.
+        others_P: numbers of the documents to choose from, by length.
+        room: slots.
+        slack: see above.
+        sums_PW: memory; its row p becomes what the p shortest can add up to, a bit each.
+        chosen_D: changed where it stands for one of them.
     """
-    _shortest_first(lengths_P, sorted_P)
     sums_PW[0] = 0
-    sums_PW[0, 0] = _ONE  # row p of the table: what the p shortest beside the oldest can add up to
-    last = lengths_P.size - 1
-    for place in range(1, lengths_P.size):
-        _add(sums_PW[place - 1], lengths_P[sorted_P[place]], sums_PW[place])
-    room = row_tokens - lengths_P[0]
-    while not _holds(sums_PW[last], room):
+    sums_PW[0, 0] = _ONE
+    for place, document in enumerate(others_P):
+        _add(sums_PW[place], lengths_D[document], sums_PW[place + 1])
+    sums_W = sums_PW[others_P.size]
+    least = max(room - slack, -1)
+    while not _holds(sums_W, room):
         room -= 1
-    best, fewest = room, _spell(lengths_P, sorted_P, sums_PW, room, chosen_P)
-    for total in range(room - 1, row_tokens - lengths_P[0] - row_tokens // SLACK, -1):
-        if total >= 0 and _holds(sums_PW[last], total):
-            count = _spell(lengths_P, sorted_P, sums_PW, total, chosen_P)
+    best, fewest = room, _spell(lengths_D, others_P, sums_PW, room, chosen_D)
+    for total in range(room - 1, least, -1):
+        if _holds(sums_W, total):
+            count = _spell(lengths_D, others_P, sums_PW, total, chosen_D)
             if count < fewest:
                 best, fewest = total, count
-    _spell(lengths_P, sorted_P, sums_PW, best, chosen_P)
-    chosen_P[0] = True
+    _spell(lengths_D, others_P, sums_PW, best, chosen_D)
+
+
+@njit(cache=True, nogil=True)
+def _insert(lengths_D: np.ndarray, document: int, sorted_P: np.ndarray, count: int) -> None:  # pragma: no cover
+    """Add the youngest document to `count` sorted by length; among equals the oldest is last, and chosen first."""
+    while count > 0 and lengths_D[sorted_P[count - 1]] >= lengths_D[document]:
+        sorted_P[count] = sorted_P[count - 1]
+        count -= 1
+    sorted_P[count] = document
+
+
+@njit(cache=True, nogil=True)
+def _keep(documents_P: np.ndarray, chosen_D: np.ndarray) -> int:  # pragma: no cover
+    """Close up the documents that are not chosen; returns how many."""
+    kept = 0
+    for document in documents_P:
+        documents_P[kept] = document
+        kept += not chosen_D[document]
+    return kept
 
 
 @njit(cache=True, nogil=True)
@@ -99,25 +118,26 @@ def pack(
         and the numbers of those that wait on, in order.
     """
     order_D, ends_D = np.empty(lengths_D.size, np.int64), np.zeros(lengths_D.size + 1, np.int64)
-    waiting_P, waiting_lengths_P = np.empty(pool, np.int64), np.empty(pool, np.int64)
+    waiting_P, sorted_P = np.empty(pool, np.int64), np.empty(pool, np.int64)
     sums_PW = np.empty((pool, row_tokens // _WORD_BITS + 1), np.uint64)
-    chosen_P, sorted_P = np.zeros(pool, np.bool_), np.zeros(pool, np.int64)
+    chosen_D = np.zeros(lengths_D.size, np.bool_)
     waiting = upcoming = packed = rows = 0
     while True:
         while waiting < pool and upcoming < lengths_D.size:
-            waiting_P[waiting], waiting_lengths_P[waiting] = upcoming, lengths_D[upcoming]
+            waiting_P[waiting] = upcoming
+            _insert(lengths_D, upcoming, sorted_P, waiting)
             waiting, upcoming = waiting + 1, upcoming + 1
         if waiting < pool:
             return order_D[:packed], ends_D[: rows + 1], waiting_P[:waiting]
-        _choose(waiting_lengths_P, row_tokens, sorted_P, sums_PW, chosen_P)
-        waiting = 0
-        for place in range(pool):
-            if chosen_P[place]:
-                order_D[packed] = waiting_P[place]
-                packed += 1
-            else:
-                waiting_P[waiting], waiting_lengths_P[waiting] = waiting_P[place], waiting_lengths_P[place]
-                waiting += 1
+        oldest = waiting_P[0]
+        chosen_D[oldest] = True
+        _keep(sorted_P, chosen_D)
+        _choose(lengths_D, sorted_P[:-1], row_tokens - lengths_D[oldest], row_tokens // SLACK, sums_PW, chosen_D)
+        for document in waiting_P:
+            order_D[packed] = document
+            packed += chosen_D[document]
+        waiting = _keep(waiting_P, chosen_D)
+        _keep(sorted_P[:-1], chosen_D)
         rows += 1
         ends_D[rows] = packed
 
