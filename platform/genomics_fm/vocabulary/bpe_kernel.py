@@ -87,7 +87,7 @@ def encode(
             size = _pack(letters_L[place:end], words)
             count += _encode_run(words, size, tables, ids[count:])
             place += size
-            if place < end:
+            while place < end and _CODES[letters_L[place]] == _N:
                 ids[count] = UNKNOWN
                 count, place = count + 1, place + 1
         ends_D[document + 1] = count
