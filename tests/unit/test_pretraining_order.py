@@ -112,7 +112,7 @@ def test_haplotypes_get_their_share_of_the_nucleotides(mixed: Corpus) -> None:
     assert [one["rate"] for one in told["groups"][:3]] == pytest.approx([1, 2.5, 1])
     half = order_of(mixed, SourceWeights(haplotype_share=0.5)).report()
     assert half["reference_share"] == pytest.approx(half["haplotype_share"])
-    assert "haplotypes 50.0% of nucleotides" in in_a_line(half) and "1 to 2.5 times an epoch" in in_a_line(half)
+    assert "haplotypes 50.0% of nucleotides" in in_a_line(half) and "1 to 2.5 × an epoch" in in_a_line(half)
 
 
 def test_some_windows_of_a_low_rate_come_and_others_in_another_epoch(mixed: Corpus) -> None:

@@ -112,5 +112,5 @@ def in_a_line(reported: dict[str, Any]) -> str:
             share = reported["haplotype_share" if rows == "haplotypes" else "reference_share"]
             low, high = (f"{rate:.3g}" for rate in (min(rates), max(rates)))
             often = low if low == high else f"{low} to {high}"
-            parts.append(f"{rows} {share:.1%} of nucleotides, each window {often} times an epoch")
+            parts.append(f"{rows} {share:.1%} of nucleotides, each window {often} × an epoch")
     return "; ".join(parts)
