@@ -8,8 +8,9 @@ from typing import Any
 
 from genomics_fm.artefacts import sha256_file, sha256_json
 from genomics_fm.corpus.manifest import Corpus
-from genomics_fm.errors import EnvironmentFault, InputError
+from genomics_fm.errors import EnvironmentFault, InputError, require
 from genomics_fm.model.weights import WEIGHTS, load_encoder
+from genomics_fm.pretraining.masking import MASKING, MaskingConfig
 from genomics_fm.pretraining.sources import in_a_line
 from genomics_fm.pretraining.stream import StreamConfig
 from genomics_fm.training.loop import TrainingConfig, identity, pretrain, read_metrics
@@ -35,9 +36,14 @@ class PretrainConfig:
     gpu: bool = field(default=False, metadata={"help": "workers compute on GPUs, over NCCL"})
     max_failures: int = field(default=3, metadata={"help": "restarts after a lost worker; each resumes"})
     tracking: str | None = field(default=None, metadata={"help": "MLflow tracking URI"})
+    masking: str = field(
+        default="",
+        metadata={"help": "what is hidden: default, paper or authors, instead of --training.stream.masking.…"},
+    )
     training: TrainingConfig = field(default_factory=TrainingConfig)
 
     def __post_init__(self) -> None:
+        require(self.masking in ("", *MASKING), "masking", self.masking, f"one of {', '.join(MASKING)}")
         if self.workers < 1 or self.max_failures < 0:
             raise InputError(f"--workers {self.workers}, --max-failures {self.max_failures}: at least 1 and 0")
 
@@ -156,6 +162,7 @@ def run(config: PretrainConfig, folder: Path | None = None) -> dict[str, Any]:
     """
     if not config.corpus:
         raise InputError("--corpus: no corpus given; build one with `python -m jobs.build_corpus`")
+    config = _with_masking(config)
     corpus = Corpus(Path(config.corpus))
     path = Path(config.vocabulary or corpus.folder / "vocabulary.json")
     vocabulary = Ensemble.load(path)
@@ -185,6 +192,21 @@ def run(config: PretrainConfig, folder: Path | None = None) -> dict[str, Any]:
             record.metrics({**losses, "gradient_norm": line["gradient_norm"]}, line["step"])
         record.tags({"weights_sha256": sha256_file(folder / WEIGHTS), "starts": "; ".join(starts(folder))})
     return summary(folder, lines, config.workers, vocabulary.size, clock.seconds)
+
+
+def _with_masking(config: PretrainConfig) -> PretrainConfig:
+    """The config with the fields of the masking preset it names.
+
+    Raises:
+        InputError: it also gives fields of its own.
+    """
+    if not config.masking:
+        return config
+    stream = config.training.stream
+    if stream.masking not in (MaskingConfig(), MASKING[config.masking]):
+        raise InputError(f"--masking {config.masking}: with --training.stream.masking.… as well; give one of them")
+    stream = dataclasses.replace(stream, masking=MASKING[config.masking])
+    return dataclasses.replace(config, training=dataclasses.replace(config.training, stream=stream))
 
 
 def _refuse_another(folder: Path, about: dict[str, str]) -> None:

@@ -47,7 +47,7 @@ def check_names(names: Iterable[str]) -> None:
     taken = list(SPECIAL_TOKENS)
     for name in names:
         if not _NAME.fullmatch(name):
-            raise InputError(f"vocabulary {name!r}: a name is letters, digits, _ and -; choose another one")
+            raise InputError(f"vocabulary {name!r}: a name is a letter and then letters, digits, _, -; rename it")
         if prompt_of(name) in taken:
             raise InputError(f"vocabulary {name!r}: {prompt_of(name)} is another token; choose another name")
         taken.append(prompt_of(name))
