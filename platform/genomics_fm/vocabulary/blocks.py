@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 
 from genomics_fm.errors import require
 from genomics_fm.vocabulary.kmer import MAXIMUM_K
-from genomics_fm.vocabulary.letters import LETTERS, letters_of, write_codes
+from genomics_fm.vocabulary.letters import LETTERS, write_codes
+from genomics_fm.vocabulary.member import encode_one
 from genomics_fm.vocabulary.special import UNKNOWN
 
 CODON = 3
@@ -78,8 +79,7 @@ class _SideBySide:
 
     def encode(self, sequence: str) -> NDArray[np.int64]:
         """Local ids, (T,) int64; an N is one `UNKNOWN`."""
-        letters_L = letters_of(sequence)
-        return self.encode_many(letters_L, np.array([0, letters_L.size]))[0].astype(np.int64)
+        return encode_one(self.encode_many, sequence)
 
     def encode_many(
         self, letters_L: NDArray[np.uint8], offsets_D: NDArray[np.int64]

@@ -10,8 +10,7 @@ from tokenizers import Regex, Tokenizer, models, normalizers, trainers
 
 from genomics_fm.artefacts import sha256_json
 from genomics_fm.vocabulary import bpe_kernel, bpe_tables
-from genomics_fm.vocabulary.letters import letters_of
-from genomics_fm.vocabulary.member import encode_each
+from genomics_fm.vocabulary.member import encode_each, encode_one
 from genomics_fm.vocabulary.special import UNKNOWN
 
 
@@ -68,8 +67,7 @@ class BpeVocabulary:
             ids_T = np.array(self.tokenizer.encode(sequence).ids, dtype=np.int64)
             ids_T[ids_T == len(self.pieces)] = UNKNOWN
             return ids_T
-        letters_L = letters_of(sequence).copy()  # read-only letters would need a kernel of their own
-        return self.encode_many(letters_L, np.array([0, len(letters_L)]))[0].astype(np.int64)
+        return encode_one(self.encode_many, sequence)
 
     def encode_many(self, letters_L: np.ndarray, offsets_D: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """See `Member.encode_many`."""

@@ -1,9 +1,14 @@
 """What every kind of vocabulary can do."""
 
 import itertools
+from collections.abc import Callable
 from typing import Any, Protocol
 
 import numpy as np
+
+from genomics_fm.vocabulary.letters import letters_of
+
+EncodeMany = Callable[[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]
 
 
 class Member(Protocol):
@@ -44,6 +49,12 @@ class Member(Protocol):
 
     def to_json(self) -> dict[str, Any]:
         """What the vocabulary is, with its `kind`."""
+
+
+def encode_one(encode_many: EncodeMany, sequence: str) -> np.ndarray:
+    """`Member.encode` by `Member.encode_many`: local ids, (T,) int64."""
+    letters_L = letters_of(sequence).copy()  # for read-only letters numba would compile every kernel once more
+    return encode_many(letters_L, np.array([0, letters_L.size]))[0].astype(np.int64)
 
 
 def encode_each(member: Member, letters_L: np.ndarray, offsets_D: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
