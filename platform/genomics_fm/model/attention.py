@@ -7,6 +7,7 @@ take no bias, hence this plain path.
 
 import math
 from dataclasses import dataclass
+from typing import Protocol
 
 import torch
 import torch.nn.functional as F
@@ -97,22 +98,50 @@ def rectangle_bias(rectangle: Rectangle, slopes_H: Tensor | None, dtype: torch.d
     return padding if bias is None else bias + padding
 
 
-def packed_attention(qkv_N3HK: Tensor, groups: list[Rectangle], biases: list[Tensor | None]) -> Tensor:
-    """Softmax attention inside each document.
+class Layout(Protocol):
+    """How the packed documents of one forward pass are laid out for attention on a device."""
+
+    def enter(self, values_N: Tensor) -> Tensor:
+        """Values of the packed tokens in this layout's order, which may hold padding: (P,) or (P, …)."""
+
+    def attend(self, qkv_P3HK: Tensor) -> Tensor:
+        """Softmax attention inside each document: (P, H·K)."""
+
+    def leave(self, values_PD: Tensor) -> Tensor:
+        """Back to the packed order, without padding: (N, D)."""
+
+
+class Rectangles:
+    """The layout of devices without a fused kernel: packed order, attention a rectangle at a time."""
+
+    def __init__(self, lengths: list[int], slopes_H: Tensor | None, device: torch.device, dtype: torch.dtype) -> None:
+        self.groups = rectangles(lengths, device)
+        self.biases = [rectangle_bias(group, slopes_H, dtype) for group in self.groups]
+
+    def enter(self, values_N: Tensor) -> Tensor:
+        return values_N
+
+    def attend(self, qkv_P3HK: Tensor) -> Tensor:
+        tokens, _, heads, width = qkv_P3HK.shape
+        out_PD = qkv_P3HK.new_zeros(tokens, heads * width)
+        for group, bias in zip(self.groups, self.biases, strict=True):
+            q, k, v = qkv_P3HK[group.index_RL].permute(2, 0, 3, 1, 4)  # each (R, H, L, K)
+            attended_RHLK = F.scaled_dot_product_attention(q, k, v, attn_mask=bias)
+            attended_RLD = attended_RHLK.transpose(1, 2).flatten(2)
+            out_PD = out_PD.index_put((group.index_RL[group.keep_RL],), attended_RLD[group.keep_RL])
+        return out_PD
+
+    def leave(self, values_PD: Tensor) -> Tensor:
+        return values_PD
+
+
+def layout_of(lengths: list[int], slopes_H: Tensor | None, device: torch.device, dtype: torch.dtype) -> Layout:
+    """The fastest exact layout on a device.
 
     Args:
-        qkv_N3HK: queries, keys and values of the packed tokens.
-        groups: from `rectangles`; together they hold every document once.
-        biases: from `rectangle_bias`, one a group.
-
-    Returns:
-        (N, H·K), in packed order.
+        lengths: tokens of each document, in packed order, each ≥ 1.
+        slopes_H: of ALiBi; None without it.
+        device: where the model is.
+        dtype: of queries, keys and values.
     """
-    tokens, _, heads, width = qkv_N3HK.shape
-    out_ND = qkv_N3HK.new_zeros(tokens, heads * width)
-    for group, bias in zip(groups, biases, strict=True):
-        q, k, v = qkv_N3HK[group.index_RL].permute(2, 0, 3, 1, 4)  # each (R, H, L, K)
-        attended_RHLK = F.scaled_dot_product_attention(q, k, v, attn_mask=bias)
-        attended_RLD = attended_RHLK.transpose(1, 2).flatten(2)
-        out_ND = out_ND.index_put((group.index_RL[group.keep_RL],), attended_RLD[group.keep_RL])
-    return out_ND
+    return Rectangles(lengths, slopes_H, device, dtype)

@@ -4,6 +4,7 @@ Parameter names are those of the published MosaicBERT / DNABERT-2 checkpoints, s
 Inputs are packed: documents stand one after the other in a flat tensor, with their lengths beside it.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -12,9 +13,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from genomics_fm.errors import InputError, require
-from genomics_fm.model.attention import Rectangle, alibi_slopes, packed_attention, rectangle_bias, rectangles
+from genomics_fm.model.attention import alibi_slopes, layout_of
 
 INITIAL_STD = 0.02
+Attend = Callable[[Tensor], Tensor]
+"""Queries, keys and values (P, 3, H, K) to what was attended to, (P, H·K)."""
 
 
 @dataclass(frozen=True)
@@ -36,6 +39,16 @@ class EncoderConfig:
             require(getattr(self, name) >= 1, name, getattr(self, name), "at least 1")
         if self.width % self.heads:
             raise InputError(f"width {self.width}: not a multiple of {self.heads} heads; change one of them")
+
+
+ENCODERS = {
+    "tiny": EncoderConfig(),
+    "small": EncoderConfig(layers=6, width=512, heads=8, ffn_width=1536),
+    "base": EncoderConfig(layers=12, width=768, heads=12, ffn_width=3072),
+    "large": EncoderConfig(layers=24, width=1024, heads=16, ffn_width=4096),
+}
+"""Sizes by name: 1.4 M, 25 M, 119.5 M and 411.4 M parameters with ALiBi and 7,266 tokens; `base` and `large` are the
+published ones (SPEC E2)."""
 
 
 class Embeddings(nn.Module):
@@ -61,9 +74,8 @@ class SelfAttention(nn.Module):
         self.heads = config.heads
         self.Wqkv = nn.Linear(config.width, 3 * config.width)
 
-    def forward(self, hidden_ND: Tensor, groups: list[Rectangle], biases: list[Tensor | None]) -> Tensor:
-        qkv_N3HK = self.Wqkv(hidden_ND).unflatten(-1, (3, self.heads, -1))
-        return packed_attention(qkv_N3HK, groups, biases)
+    def forward(self, hidden_PD: Tensor, attend: Attend) -> Tensor:
+        return attend(self.Wqkv(hidden_PD).unflatten(-1, (3, self.heads, -1)))
 
 
 class AttentionOutput(nn.Module):
@@ -101,9 +113,9 @@ class Layer(nn.Module):
         self.attention = Attention(config)
         self.mlp = GatedFfn(config)
 
-    def forward(self, hidden_ND: Tensor, groups: list[Rectangle], biases: list[Tensor | None]) -> Tensor:
-        attended_ND = self.attention.self(hidden_ND, groups, biases)
-        return self.mlp(self.attention.output(attended_ND, hidden_ND))
+    def forward(self, hidden_PD: Tensor, attend: Attend) -> Tensor:
+        attended_PD = self.attention.self(hidden_PD, attend)
+        return self.mlp(self.attention.output(attended_PD, hidden_PD))
 
 
 class Layers(nn.Module):
@@ -122,15 +134,16 @@ class Encoder(nn.Module):
         self.encoder = Layers(config)
         self.use_alibi = config.position == "alibi"
 
-    def forward(self, ids_N: Tensor, lengths: list[int]) -> Tensor:
+    def forward(self, ids_N: Tensor, lengths: list[int], layers: int | None = None) -> Tensor:
         """Encode documents.
 
         Args:
             ids_N: token ids of all documents, one after the other.
             lengths: tokens of each document, in order; they add up to N.
+            layers: how many layers to go through, 0 for the embeddings; all when None.
 
         Returns:
-            (N, D) last hidden states, in the same order. A document's states do not depend on its neighbours.
+            (N, D) hidden states after that layer, in packed order. A document's do not depend on its neighbours.
 
         Raises:
             InputError: with learned positions, a document is longer than the table.
@@ -140,15 +153,20 @@ class Encoder(nn.Module):
             raise InputError(
                 f"document of {max(lengths)} tokens: over {config.max_positions} learned positions; split it"
             )
-        position_N = torch.cat([torch.arange(length, device=ids_N.device) for length in lengths])
-        hidden_ND = self.embeddings(ids_N, position_N)
-        groups = rectangles(lengths, ids_N.device)
-        slopes_H = alibi_slopes(config.heads).to(ids_N.device) if self.use_alibi else None
-        dtype = torch.get_autocast_dtype(ids_N.device.type) if torch.is_autocast_enabled(ids_N.device.type) else None
-        biases = [rectangle_bias(group, slopes_H, dtype or hidden_ND.dtype) for group in groups]
-        for layer in self.encoder.layer:
-            hidden_ND = layer(hidden_ND, groups, biases)
-        return hidden_ND
+        device = ids_N.device
+        position_N = torch.cat([torch.arange(length, device=device) for length in lengths])
+        slopes_H = alibi_slopes(config.heads).to(device) if self.use_alibi else None
+        layout = layout_of(lengths, slopes_H, device, self._dtype(device))
+        hidden_PD = self.embeddings(layout.enter(ids_N), layout.enter(position_N))
+        for layer in self.encoder.layer[:layers]:
+            hidden_PD = layer(hidden_PD, layout.attend)
+        return layout.leave(hidden_PD)
+
+    def _dtype(self, device: torch.device) -> torch.dtype:
+        """What queries, keys and values are computed in."""
+        if torch.is_autocast_enabled(device.type):
+            return torch.get_autocast_dtype(device.type)
+        return self.embeddings.word_embeddings.weight.dtype
 
 
 def initialise(module: nn.Module, generator: torch.Generator) -> None:

@@ -1,0 +1,1 @@
+"""The commands of `genomics-fm`, one function each; `genomics_fm.cli` names them."""
