@@ -1,0 +1,1 @@
+"""transformers classes of this package."""
