@@ -1,4 +1,4 @@
-"""What sits on the encoder: masked language modelling, and classification of whole sequences."""
+"""What sits on the encoder: masked language modelling, and classes, labels or numbers for sequences and tokens."""
 
 from typing import Literal
 
@@ -7,10 +7,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from genomics_fm.model.encoder import Encoder, EncoderConfig, initialise
+from genomics_fm.model.pooling import AttentionPooling, cls_of, content_of, mean_of_content
 
-Pooling = Literal["mean", "cls"]
-LEADING_TOKENS = 2
-"""CLS and the prompt stand before a document's content, SEP behind it."""
+Pooling = Literal["mean", "cls", "attention"]
 
 
 class Transform(nn.Module):
@@ -67,38 +66,59 @@ class MaskedLanguageModel(nn.Module):
         return self.cls.predictions(hidden_ND if select_M is None else hidden_ND[select_M])
 
 
-def mean_of_content(hidden_ND: Tensor, lengths: list[int]) -> Tensor:
-    """Mean hidden state over each document's content tokens, without CLS, prompt and SEP: (B, D), float32."""
-    device = hidden_ND.device
-    length_B = torch.tensor(lengths, device=device)
-    end_B = torch.cumsum(length_B, 0)
-    document_N = torch.repeat_interleave(torch.arange(len(lengths), device=device), length_B)
-    offset_N = torch.arange(len(hidden_ND), device=device) - (end_B - length_B)[document_N]
-    content_N1 = ((offset_N >= LEADING_TOKENS) & (offset_N < length_B[document_N] - 1))[:, None]
-    sums_BD = hidden_ND.new_zeros(len(lengths), hidden_ND.shape[1], dtype=torch.float32)
-    sums_BD = sums_BD.index_add(0, document_N, hidden_ND.float() * content_N1)
-    return sums_BD / (length_B - LEADING_TOKENS - 1).clamp(min=1)[:, None]
-
-
 class SequenceClassifier(nn.Module):
-    """Encoder, pooling over the sequence, dense-tanh, one linear layer (SPEC E6, R21)."""
+    """Encoder, pooling over the sequence, dense-tanh, one linear layer (SPEC E6, R21).
 
-    def __init__(self, config: EncoderConfig, outputs: int, pooling: Pooling = "mean") -> None:
+    Its logits mean what the loss it is trained with makes of them; see `model.losses`.
+    """
+
+    def __init__(self, config: EncoderConfig, outputs: int, pooling: Pooling = "mean", dropout: float = 0.0) -> None:
+        """A classifier whose weights are not yet drawn.
+
+        Args:
+            config: of the encoder.
+            outputs: classes, labels or targets.
+            pooling: over content tokens, or the CLS token, which masked language modelling leaves untrained.
+            dropout: of the pooled vector, while training; drawn from torch's global generator.
+        """
         super().__init__()
         self.bert = Encoder(config)
         self.pooling = pooling
+        if pooling == "attention":
+            self.attention = AttentionPooling(config.width)
         self.pooler = nn.Linear(config.width, config.width)
+        self.dropout = nn.Dropout(dropout)
         self.classifier = nn.Linear(config.width, outputs)
 
     def forward(self, ids_N: Tensor, lengths: list[int]) -> Tensor:
         """Logits of each document, (B, C) float32."""
-        hidden_ND = self.bert(ids_N, lengths)
-        if self.pooling == "mean":
-            pooled_BD = mean_of_content(hidden_ND, lengths)
-        else:
-            length_B = torch.tensor(lengths, device=ids_N.device)
-            pooled_BD = hidden_ND[torch.cumsum(length_B, 0) - length_B].float()
-        return self.classifier(torch.tanh(self.pooler(pooled_BD))).float()
+        pooled_BD = self.pool(self.bert(ids_N, lengths), lengths)
+        return self.classifier(self.dropout(torch.tanh(self.pooler(pooled_BD)))).float()
+
+    def pool(self, hidden_ND: Tensor, lengths: list[int]) -> Tensor:
+        """One vector a document, (B, D) float32."""
+        match self.pooling:
+            case "mean":
+                return mean_of_content(hidden_ND, lengths)
+            case "cls":
+                return cls_of(hidden_ND, lengths)
+            case "attention":
+                return self.attention(hidden_ND, lengths)
+
+
+class TokenClassifier(nn.Module):
+    """Encoder and one linear layer on every content token; `pooling.mean_over_bases` makes it one on every base."""
+
+    def __init__(self, config: EncoderConfig, outputs: int, dropout: float = 0.0) -> None:
+        super().__init__()
+        self.bert = Encoder(config)
+        self.dropout = nn.Dropout(dropout)
+        self.classifier = nn.Linear(config.width, outputs)
+
+    def forward(self, ids_N: Tensor, lengths: list[int]) -> Tensor:
+        """Logits of content tokens in packed order, (T, C) float32, without CLS, prompts and SEP."""
+        place_T = content_of(lengths, ids_N.device).place_T
+        return self.classifier(self.dropout(self.bert(ids_N, lengths)[place_T])).float()
 
 
 def new_language_model(config: EncoderConfig, seed: int) -> MaskedLanguageModel:
@@ -108,8 +128,17 @@ def new_language_model(config: EncoderConfig, seed: int) -> MaskedLanguageModel:
     return model
 
 
-def new_classifier(config: EncoderConfig, outputs: int, seed: int, pooling: Pooling = "mean") -> SequenceClassifier:
+def new_classifier(
+    config: EncoderConfig, outputs: int, seed: int, pooling: Pooling = "mean", dropout: float = 0.0
+) -> SequenceClassifier:
     """A freshly initialised classifier; the same seed gives the same weights."""
-    model = SequenceClassifier(config, outputs, pooling)
+    model = SequenceClassifier(config, outputs, pooling, dropout)
+    initialise(model, torch.Generator().manual_seed(seed))
+    return model
+
+
+def new_token_classifier(config: EncoderConfig, outputs: int, seed: int, dropout: float = 0.0) -> TokenClassifier:
+    """A freshly initialised classifier of tokens; the same seed gives the same weights."""
+    model = TokenClassifier(config, outputs, dropout)
     initialise(model, torch.Generator().manual_seed(seed))
     return model
