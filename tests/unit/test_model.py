@@ -8,8 +8,8 @@ from genomics_fm.errors import CorruptArtefact, InputError
 from genomics_fm.model.attention import alibi_slopes, rectangles
 from genomics_fm.model.encoder import EncoderConfig
 from genomics_fm.model.heads import MaskedLanguageModel, mean_of_content, new_classifier, new_language_model
+from genomics_fm.model.published import load_published
 from genomics_fm.model.weights import (
-    from_published,
     load_encoder,
     load_into_classifier,
     parameter_count,
@@ -28,7 +28,7 @@ def documents(*lengths: int, size: int = 64) -> tuple[torch.Tensor, list[int]]:
 @pytest.mark.parametrize("position", ["alibi", "ape"])
 def test_the_published_model_is_reproduced(position: str) -> None:
     expected = load_file(GOLDEN / "expected.safetensors")
-    model = from_published(GOLDEN / "weights.safetensors", GOLDEN / "config.json", position)
+    model = load_published(GOLDEN / "weights.safetensors", GOLDEN / "config.json", position)
     keep = expected["attention_mask"].bool()
     lengths = keep.sum(1).tolist()
     ids = expected["input_ids"][keep]

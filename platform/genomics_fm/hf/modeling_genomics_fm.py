@@ -40,7 +40,7 @@ class GenomicsFmModel(GenomicsFmPreTrainedModel):
     def get_input_embeddings(self) -> nn.Module:
         return self.embeddings.word_embeddings
 
-    def set_input_embeddings(self, value: nn.Module) -> None:
+    def set_input_embeddings(self, value: nn.Embedding) -> None:
         self.embeddings.word_embeddings = value
 
     def states(self, ids_BT: Tensor, keep_BT: Tensor, types_BT: Tensor | None) -> list[Tensor]:
@@ -99,7 +99,7 @@ class GenomicsFmForMaskedLM(GenomicsFmPreTrainedModel):
     def get_output_embeddings(self) -> nn.Module:
         return self.cls.predictions.decoder
 
-    def set_output_embeddings(self, value: nn.Module) -> None:
+    def set_output_embeddings(self, value: nn.Linear) -> None:
         self.cls.predictions.decoder = value
 
     def forward(

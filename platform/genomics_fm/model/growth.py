@@ -10,12 +10,11 @@ from torch import Tensor
 
 from genomics_fm.errors import CorruptArtefact, InputError
 from genomics_fm.model.heads import MaskedLanguageModel
-from genomics_fm.model.weights import TIED, load_encoder, load_into, save_encoder
+from genomics_fm.model.weights import EMBEDDING, TIED, load_encoder, load_into, save_encoder
 from genomics_fm.vocabulary.ensemble import FILE_NAME, Ensemble
 from genomics_fm.vocabulary.member import Member
 from genomics_fm.vocabulary.special import UNK_ID
 
-EMBEDDING = "bert.embeddings.word_embeddings.weight"
 BY_TOKEN = (EMBEDDING, "cls.predictions.decoder.bias")
 """Tensors with a row a token; the decoder's weight is the embedding itself."""
 _NEVER = np.iinfo(np.int64).max

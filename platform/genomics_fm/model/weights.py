@@ -1,7 +1,6 @@
 """Weights in and out: safetensors with the published names, never a pickle."""
 
 import dataclasses
-import json
 from pathlib import Path
 from typing import Any
 
@@ -18,16 +17,7 @@ from genomics_fm.model.heads import MaskedLanguageModel, SequenceClassifier
 FORMAT_VERSION = 1
 WEIGHTS = "model.safetensors"
 TIED = "cls.predictions.decoder.weight"
-PUBLISHED_NAMES = {
-    "vocab_size": "vocabulary_size",
-    "num_hidden_layers": "layers",
-    "hidden_size": "width",
-    "num_attention_heads": "heads",
-    "intermediate_size": "ffn_width",
-    "max_position_embeddings": "max_positions",
-    "type_vocab_size": "type_vocabulary_size",
-    "layer_norm_eps": "layer_norm_eps",
-}
+EMBEDDING = "bert.embeddings.word_embeddings.weight"
 
 
 def read_tensors(path: Path) -> dict[str, Tensor]:
@@ -73,26 +63,6 @@ def load_into(module: nn.Module, tensors: dict[str, Tensor], where: str, ignore:
     module.load_state_dict(wanted)
 
 
-def published_config(values: dict[str, Any], position: str = "alibi") -> EncoderConfig:
-    """Our config from the published `config.json` keys."""
-    return EncoderConfig(position=position, **{ours: values[theirs] for theirs, ours in PUBLISHED_NAMES.items()})  # type: ignore[arg-type]
-
-
-def from_published(weights: Path, config: Path, position: str = "alibi") -> MaskedLanguageModel:
-    """Load the authors' or DNABERT-2's masked language model.
-
-    Args:
-        weights: safetensors file with the published parameter names.
-        config: the published `config.json`.
-        position: `alibi`, or `ape` for learned absolute positions.
-    """
-    model = MaskedLanguageModel(published_config(json.loads(config.read_text()), position))
-    ignore = ("bert.pooler.",) if position == "ape" else ("bert.pooler.", "bert.embeddings.position_embeddings.")
-    load_into(model, read_tensors(weights), str(weights), ignore)
-    model.tie()
-    return model.eval()
-
-
 def save_encoder(folder: Path, model: MaskedLanguageModel, about: dict[str, Any]) -> None:
     """Write a pretrained model: `model.safetensors`, then `config.json`, which is the commit.
 
@@ -126,6 +96,15 @@ def load_encoder(folder: Path) -> tuple[EncoderConfig, dict[str, Tensor], dict[s
     if not weights.is_file() or sha256_file(weights) != value["weights_sha256"]:
         raise CorruptArtefact(f"{weights}: does not match its sha256 in config.json; restore it or pretrain again")
     return EncoderConfig(**value["encoder"]), read_tensors(weights), value["about"]
+
+
+def load_language_model(folder: Path) -> tuple[MaskedLanguageModel, dict[str, Any]]:
+    """Model and `about` of a folder from `save_encoder`; raises as `load_encoder`."""
+    config, tensors, about = load_encoder(folder)
+    model = MaskedLanguageModel(config)
+    load_into(model, tensors | {TIED: tensors[EMBEDDING]}, str(folder / WEIGHTS))
+    model.tie()
+    return model.eval(), about
 
 
 def load_into_classifier(classifier: SequenceClassifier, tensors: dict[str, Tensor], where: str) -> None:
