@@ -46,6 +46,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "tokens": vocabularies.tokens,
     "add-vocabulary": vocabularies.add_vocabulary,
     "predict": inference.predict,
+    "embed": inference.embed,
 }
 for name, command in COMMANDS.items():
     app.command(name)(command)

@@ -24,10 +24,7 @@ def predict(
     length, warning.
     """
     with one_line_errors(debug or context.obj):
-        if not Path(source).exists() and not source.startswith("package:"):
-            raise InputError(f"{source}: no such file; check the path")
-        if output.suffix != ".parquet":
-            raise InputError(f"{output}: not a .parquet name; the table is written as parquet")
+        _check_paths(source, output)
         print("predict: loading the head", file=sys.stderr, flush=True)
         import torch
 
@@ -43,3 +40,52 @@ def predict(
             f"{done.warned:,} with a warning: {output}",
             file=sys.stderr,
         )
+
+
+def embed(
+    context: typer.Context,
+    source: Annotated[str, typer.Argument(metavar="FILE", help="FASTA or GenBank, plain or compressed.")],
+    encoder: Annotated[Path, typer.Option("--encoder", help="Folder of an encoder, of a head, or exported.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="Parquet file to write.")],
+    vocabulary: Annotated[str | None, typer.Option("--vocabulary", help="Which reads; its default otherwise.")] = None,
+    pooling: Annotated[str, typer.Option("--pooling", help="mean, cls, token or base.")] = "mean",
+    layer: Annotated[int | None, typer.Option("--layer", help="0: the embeddings; the last otherwise.")] = None,
+    dtype: Annotated[str, typer.Option("--dtype", help="fp32 or bf16.")] = "fp32",
+    batch_tokens: Annotated[int, typer.Option("--batch-tokens", help="Tokens computed at once.", min=1)] = 8_192,
+    max_tokens: Annotated[int | None, typer.Option("--max-tokens", help="Cut longer sequences.", min=1)] = None,
+    threads: Annotated[int, typer.Option("--threads", help="Cores to use; 0: all.", min=0)] = 0,
+    debug: Debug = False,
+) -> None:
+    """Write what an encoder makes of every record of FILE: a row a sequence, a token or a base.
+
+    Columns: name, length, tokens, embedding; with --pooling token: name, token, start, end, string, embedding; with
+    base: name, position, base, embedding. Rows stand in the order of FILE. The same command after a kill goes on.
+    """
+    with one_line_errors(debug or context.obj):
+        _check_paths(source, output)
+        _say_embed("loading the encoder")
+        import torch
+
+        from genomics_fm.inference.embed import EmbedSettings, embed_file
+        from genomics_fm.inference.embed_source import open_source
+
+        settings = EmbedSettings(vocabulary, pooling, layer, dtype, batch_tokens, max_tokens)  # type: ignore[arg-type]
+        if threads:
+            torch.set_num_threads(threads)
+        done = embed_file(open_source(encoder), source, output, settings, _say_embed)
+        rate = done.tokens / max(done.seconds, 1e-9)
+        _say_embed(
+            f"{done.sequences:,} sequences; {done.tokens:,} tokens in {done.seconds:.1f} s ({rate:,.0f}/s): {output}"
+        )
+
+
+def _say_embed(line: str) -> None:
+    print(f"embed: {line}", file=sys.stderr, flush=True)
+
+
+def _check_paths(source: str, output: Path) -> None:
+    """Refuse before anything is loaded what cannot be read or is not named as parquet."""
+    if not Path(source).exists() and not source.startswith("package:"):
+        raise InputError(f"{source}: no such file; check the path")
+    if output.suffix != ".parquet":
+        raise InputError(f"{output}: not a .parquet name; the table is written as parquet")
