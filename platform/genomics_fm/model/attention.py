@@ -13,6 +13,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from genomics_fm.model.flex import Flex
+
 MAX_PADDING = 0.25
 """A rectangle may hold at most this share of padding in its shortest document."""
 MAX_RECTANGLE_TOKENS = 8192
@@ -135,7 +137,9 @@ class Rectangles:
         return values_PD
 
 
-def layout_of(lengths: list[int], slopes_H: Tensor | None, device: torch.device, dtype: torch.dtype) -> Layout:
+def layout_of(
+    lengths: list[int], slopes_H: Tensor | None, device: torch.device, dtype: torch.dtype, compiled: bool = False
+) -> Layout:
     """The fastest exact layout on a device.
 
     Args:
@@ -143,5 +147,8 @@ def layout_of(lengths: list[int], slopes_H: Tensor | None, device: torch.device,
         slopes_H: of ALiBi; None without it.
         device: where the model is.
         dtype: of queries, keys and values.
+        compiled: whether `torch.compile` runs what attends, without which FlexAttention makes every score at once.
     """
+    if compiled and device.type == "cuda":
+        return Flex(lengths, slopes_H, device)
     return Rectangles(lengths, slopes_H, device, dtype)

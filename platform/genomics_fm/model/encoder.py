@@ -6,7 +6,8 @@ Inputs are packed: documents stand one after the other in a flat tensor, with th
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
+from types import MethodType
+from typing import Any, Literal
 
 import torch
 import torch.nn.functional as F
@@ -49,6 +50,13 @@ ENCODERS = {
 }
 """Sizes by name: 1.4 M, 25 M, 119.5 M and 411.4 M parameters with ALiBi and 7,266 tokens; `base` and `large` are the
 published ones (SPEC E2)."""
+
+
+def positions(lengths: list[int]) -> Tensor:
+    """Place of every packed token in its document, from 0: (N,)."""
+    length_B = torch.tensor(lengths)
+    start_B = torch.cumsum(length_B, 0) - length_B
+    return torch.arange(sum(lengths)) - torch.repeat_interleave(start_B, length_B)
 
 
 class Embeddings(nn.Module):
@@ -133,6 +141,7 @@ class Encoder(nn.Module):
         self.embeddings = Embeddings(config)
         self.encoder = Layers(config)
         self.use_alibi = config.position == "alibi"
+        self.compiled = False
 
     def forward(self, ids_N: Tensor, lengths: list[int], layers: int | None = None) -> Tensor:
         """Encode documents.
@@ -154,13 +163,27 @@ class Encoder(nn.Module):
                 f"document of {max(lengths)} tokens: over {config.max_positions} learned positions; split it"
             )
         device = ids_N.device
-        position_N = torch.cat([torch.arange(length, device=device) for length in lengths])
+        position_N = positions(lengths).to(device)
         slopes_H = alibi_slopes(config.heads).to(device) if self.use_alibi else None
-        layout = layout_of(lengths, slopes_H, device, self._dtype(device))
+        layout = layout_of(lengths, slopes_H, device, self._dtype(device), self.compiled)
         hidden_PD = self.embeddings(layout.enter(ids_N), layout.enter(position_N))
         for layer in self.encoder.layer[:layers]:
             hidden_PD = layer(hidden_PD, layout.attend)
         return layout.leave(hidden_PD)
+
+    def compile(self, **options: Any) -> None:
+        """Have `torch.compile` translate the layers, once for all of them; on CUDA, FlexAttention then attends.
+
+        Their parameters keep their names, and hooks of FSDP and DDP stay outside. Numbers of tokens that are laid out
+        alike share the code; a failure to translate is an error, never a slow path.
+
+        Args:
+            options: of `torch.compile`, where they are not to be these.
+        """
+        translated = torch.compile(Layer.forward, **{"fullgraph": True, "dynamic": False, **options})
+        for layer in self.encoder.layer:
+            layer.forward = MethodType(translated, layer)
+        self.compiled = True
 
     def _dtype(self, device: torch.device) -> torch.dtype:
         """What queries, keys and values are computed in."""
