@@ -17,6 +17,8 @@ from genomics_fm.errors import InputError, require
 from genomics_fm.model.attention import alibi_slopes, layout_of
 
 INITIAL_STD = 0.02
+MOST_TRANSLATIONS = 64
+"""Layers are compiled anew for each number of tokens laid out, with and without gradients; torch keeps 8 by default."""
 Attend = Callable[[Tensor], Tensor]
 """Queries, keys and values (P, 3, H, K) to what was attended to, (P, H·K)."""
 
@@ -175,11 +177,13 @@ class Encoder(nn.Module):
         """Have `torch.compile` translate the layers, once for all of them; on CUDA, FlexAttention then attends.
 
         Their parameters keep their names, and hooks of FSDP and DDP stay outside. Numbers of tokens that are laid out
-        alike share the code; a failure to translate is an error, never a slow path.
+        alike share the code, of which the process keeps `MOST_TRANSLATIONS`; a failure to translate is an error, never
+        a slow path.
 
         Args:
             options: of `torch.compile`, where they are not to be these.
         """
+        torch._dynamo.config.recompile_limit = MOST_TRANSLATIONS
         translated = torch.compile(Layer.forward, **{"fullgraph": True, "dynamic": False, **options})
         for layer in self.encoder.layer:
             layer.forward = MethodType(translated, layer)

@@ -137,7 +137,8 @@ def load(place: Path, manifest: dict[str, Any], model: nn.Module, optimizer: tor
     step = torch.tensor(float(manifest["step"]))
     targets = _named_tensors(model, optimizer)
     for parameter in model.parameters():
-        optimizer.state[parameter]["step"] = step.clone()
+        counted_on = parameter.device if optimizer.defaults["fused"] else step.device
+        optimizer.state[parameter]["step"] = step.to(counted_on, copy=True)
     streams: dict[str, Any] = {}
     with torch.no_grad():
         for rank in range(manifest["world"]):

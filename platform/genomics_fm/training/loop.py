@@ -12,7 +12,7 @@ from genomics_fm.artefacts import sha256_json, write_bytes, write_json
 from genomics_fm.corpus.manifest import Corpus
 from genomics_fm.errors import InputError, require, writing
 from genomics_fm.model.encoder import EncoderConfig
-from genomics_fm.model.heads import new_language_model
+from genomics_fm.model.heads import MaskedLanguageModel, new_language_model
 from genomics_fm.model.weights import TIED, save_encoder, set_deterministic
 from genomics_fm.pretraining.batches import Batches, MicroBatch, micro_batch
 from genomics_fm.pretraining.lane import Row
@@ -21,7 +21,7 @@ from genomics_fm.pretraining.stream import StreamConfig
 from genomics_fm.training import checkpoint
 from genomics_fm.training.optimizer import OptimizerConfig, adamw, learning_rate, set_learning_rate
 from genomics_fm.training.step import train_step
-from genomics_fm.training.workers import Workers, shard, whole_state
+from genomics_fm.training.workers import Workers, casts, shard, whole_state
 from genomics_fm.vocabulary.ensemble import Ensemble
 
 METRICS = "metrics.jsonl"
@@ -46,7 +46,7 @@ class TrainingConfig:
         checkpoint_steps: updates between checkpoints.
         keep_checkpoints: whole checkpoints kept.
         threads: torch threads of a CPU worker.
-        autocast: compute in bfloat16 on CPU; on CUDA the sharding does.
+        autocast: compute in bfloat16; on CUDA that is always so. Weights and moments stay in float32.
         vocabulary_weights: w_v of the loss by vocabulary; 1 where absent.
         encoder: size; its vocabulary_size is taken from the vocabulary.
         stream: rows, segments and masks.
@@ -102,6 +102,14 @@ def read_metrics(folder: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in lines]
 
 
+def model_on(workers: Workers, encoder: EncoderConfig, seed: int) -> MaskedLanguageModel:
+    """A new model where the workers compute; its layers compiled on CUDA."""
+    model = new_language_model(encoder, seed)
+    if workers.device.type == "cuda":
+        model.bert.compile()
+    return shard(model, workers)
+
+
 class Run:
     """A pretraining run on this worker: model, optimizer, rows, and how far it is."""
 
@@ -119,7 +127,8 @@ class Run:
         self.workers = Workers.current()
         self.about = identity(config, corpus.sha256, vocabulary.sha256)
         encoder = EncoderConfig(**{**asdict(config.encoder), "vocabulary_size": vocabulary.size})
-        self.model = shard(new_language_model(encoder, config.stream.seed), self.workers)
+        self.model = model_on(self.workers, encoder, config.stream.seed)
+        self.autocast = config.autocast or casts(self.workers)
         self.optimizer = adamw(self.model, config.optimizer)
         batches = Batches(corpus, vocabulary, config.stream, config.batch_rows, self.workers.rank, self.workers.world)
         self.skipped: list[str] = []
@@ -167,7 +176,7 @@ class Run:
         weights = [config.vocabulary_weights.get(name, 1.0) for name in self.vocabulary.names]
         result = train_step(
             self.model, self.optimizer, ahead.made, self.vocabulary.names, weights, config.optimizer.clip_norm,
-            self.workers, config.autocast,
+            self.workers, self.autocast,
         )  # fmt: skip
         self.step += 1
         line = {

@@ -61,6 +61,11 @@ def shard(model: MaskedLanguageModel, workers: Workers) -> MaskedLanguageModel:
     return model
 
 
+def casts(workers: Workers) -> bool:
+    """Whether autocast has to bring the bfloat16 that CUDA computes in; FSDP casts what it gathers by itself."""
+    return workers.device.type == "cuda" and workers.world == 1
+
+
 def whole(tensor: Tensor) -> Tensor:
     """The full tensor behind a possibly sharded one; all workers must call it together."""
     return tensor.full_tensor() if isinstance(tensor, DTensor) else tensor
