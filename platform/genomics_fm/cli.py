@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from genomics_fm import __version__
-from genomics_fm.commands import corpora, inference, vocabularies
+from genomics_fm.commands import corpora, encoders, inference, vocabularies
 from genomics_fm.commands.options import Debug
 
 app = typer.Typer(
@@ -45,6 +45,8 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "locate": corpora.locate,
     "tokens": vocabularies.tokens,
     "add-vocabulary": vocabularies.add_vocabulary,
+    "import-weights": encoders.import_weights,
+    "export": encoders.export,
     "predict": inference.predict,
     "embed": inference.embed,
 }

@@ -125,22 +125,38 @@ class Layer(nn.Module):
 
 
 class Layers(nn.Module):
-    """The stack; `gradient_checkpointing` is switched by `PreTrainedModel.gradient_checkpointing_enable`."""
+    """The stack; `PreTrainedModel.gradient_checkpointing_enable` sets the two attributes below."""
+
+    gradient_checkpointing = False
+    _gradient_checkpointing_func: Callable[..., Tensor]
 
     def __init__(self, config: GenomicsFmConfig) -> None:
         super().__init__()
         self.layer = nn.ModuleList(Layer(config) for _ in range(config.num_hidden_layers))
-        self.gradient_checkpointing = False
 
-    def forward(self, hidden: Tensor, attend: Attend) -> list[Tensor]:
-        """Hidden states before the first layer and after each."""
+    def forward(self, hidden: Tensor, attend: Attend, every: bool) -> list[Tensor]:
+        """Hidden states after the last layer; with `every` also before the first and after each."""
         states = [hidden]
         for layer in self.layer:
             if self.gradient_checkpointing and self.training:
-                states.append(self._gradient_checkpointing_func(layer.__call__, states[-1], attend))
+                hidden = self._gradient_checkpointing_func(layer.__call__, hidden, attend)
             else:
-                states.append(layer(states[-1], attend))
+                hidden = layer(hidden, attend)
+            states = [*states, hidden] if every else [hidden]
         return states
+
+
+class AttentionPooling(nn.Module):
+    """Mean over content tokens, weighted by the softmax of their products with one learned query."""
+
+    def __init__(self, config: GenomicsFmConfig) -> None:
+        super().__init__()
+        self.query = nn.Parameter(torch.zeros(config.hidden_size))
+
+    def forward(self, hidden_BTD: Tensor, content_BT: Tensor) -> Tensor:
+        """Weights, (B, T) float32; 0 where there is no content."""
+        score_BT = hidden_BTD.float() @ self.query.float() / math.sqrt(len(self.query))
+        return score_BT.masked_fill(~content_BT, torch.finfo(torch.float32).min).softmax(1) * content_BT
 
 
 class Transform(nn.Module):

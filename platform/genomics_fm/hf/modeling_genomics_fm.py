@@ -13,11 +13,16 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel
 from transformers.modeling_outputs import BaseModelOutput, MaskedLMOutput, SequenceClassifierOutput
 
-from .blocks_genomics_fm import Embeddings, Layers, MlmHead, dense_attend, dense_bias, positions_of
+from .blocks_genomics_fm import AttentionPooling, Embeddings, Layers, MlmHead, dense_attend, dense_bias, positions_of
 from .configuration_genomics_fm import GenomicsFmConfig
 
 LEADING_TOKENS = 2
 """CLS and the vocabulary's prompt stand before the sequence, SEP behind it."""
+
+
+def kept(ids_BT: Tensor, attention_mask: Tensor | None) -> Tensor:
+    """True at tokens, False at padding."""
+    return torch.ones_like(ids_BT, dtype=torch.bool) if attention_mask is None else attention_mask.bool()
 
 
 class GenomicsFmPreTrainedModel(PreTrainedModel):
@@ -26,6 +31,11 @@ class GenomicsFmPreTrainedModel(PreTrainedModel):
     supports_gradient_checkpointing = True
     _no_split_modules = ["Layer"]  # noqa: RUF012
     _keys_to_ignore_on_load_unexpected = [r"position_embeddings", r"bert\.pooler\."]  # noqa: RUF012
+
+    def _init_weights(self, module: nn.Module) -> None:
+        super()._init_weights(module)
+        if isinstance(module, AttentionPooling):
+            nn.init.zeros_(module.query)
 
 
 class GenomicsFmModel(GenomicsFmPreTrainedModel):
@@ -43,14 +53,18 @@ class GenomicsFmModel(GenomicsFmPreTrainedModel):
     def set_input_embeddings(self, value: nn.Embedding) -> None:
         self.embeddings.word_embeddings = value
 
-    def states(self, ids_BT: Tensor, keep_BT: Tensor, types_BT: Tensor | None) -> list[Tensor]:
-        """Hidden states before the first layer and after each, (B, T, D)."""
+    def states(self, ids_BT: Tensor, keep_BT: Tensor, types_BT: Tensor | None, every: bool) -> list[Tensor]:
+        """Hidden states after the last layer, (B, T, D); with `every` also before the first and after each."""
         hidden_BTD = self.embeddings(ids_BT, positions_of(keep_BT), types_BT)
-        dtype = hidden_BTD.dtype
-        if torch.is_autocast_enabled(ids_BT.device.type):
-            dtype = torch.get_autocast_dtype(ids_BT.device.type)
-        bias = dense_bias(keep_BT, self.config.num_attention_heads, self.config.position == "alibi", dtype)
-        return [state * keep_BT[..., None] for state in self.encoder(hidden_BTD, dense_attend(bias))]
+        alibi = self.config.position == "alibi"
+        bias = dense_bias(keep_BT, self.config.num_attention_heads, alibi, self.attention_dtype(ids_BT.device))
+        return [state * keep_BT[..., None] for state in self.encoder(hidden_BTD, dense_attend(bias), every)]
+
+    def attention_dtype(self, device: torch.device) -> torch.dtype:
+        """What queries, keys and values are computed in."""
+        if torch.is_autocast_enabled(device.type):
+            return torch.get_autocast_dtype(device.type)
+        return self.embeddings.word_embeddings.weight.dtype
 
     def forward(
         self,
@@ -74,13 +88,13 @@ class GenomicsFmModel(GenomicsFmPreTrainedModel):
         given = sorted(name for name, value in others.items() if value is not None and value is not False)
         if given:
             raise ValueError(f"{', '.join(given)}: this model does not take it")
-        keep_BT = torch.ones_like(input_ids, dtype=torch.bool) if attention_mask is None else attention_mask.bool()
+        keep_BT = kept(input_ids, attention_mask)
         longest = self.config.max_position_embeddings
         if self.config.position == "ape" and int(keep_BT.sum(1).max()) > longest:
             raise ValueError(f"{int(keep_BT.sum(1).max())} tokens: over {longest} learned positions; split the row")
-        states = self.states(input_ids, keep_BT, token_type_ids)
-        wanted = self.config.output_hidden_states if output_hidden_states is None else output_hidden_states
-        output = BaseModelOutput(states[-1], tuple(states) if wanted else None)
+        every = bool(self.config.output_hidden_states if output_hidden_states is None else output_hidden_states)
+        states = self.states(input_ids, keep_BT, token_type_ids, every)
+        output = BaseModelOutput(states[-1], tuple(states) if every else None)
         return output.to_tuple() if return_dict is False else output
 
 
@@ -95,6 +109,10 @@ class GenomicsFmForMaskedLM(GenomicsFmPreTrainedModel):
         self.bert = self.backbone(config)
         self.cls = MlmHead(config)
         self.post_init()
+
+    def predictions(self, hidden_BTD: Tensor, keep_BT: Tensor) -> Tensor:
+        """Logits of every token, (B, T, V)."""
+        return self.cls.predictions(hidden_BTD) * keep_BT[..., None]
 
     def get_output_embeddings(self) -> nn.Module:
         return self.cls.predictions.decoder
@@ -112,9 +130,7 @@ class GenomicsFmForMaskedLM(GenomicsFmPreTrainedModel):
     ) -> Any:
         """As `GenomicsFmModel`, and `labels` (B, T), −100 where nothing is to be predicted."""
         encoded = self.bert(input_ids, attention_mask, **others)
-        logits_BTV = self.cls.predictions(encoded.last_hidden_state)
-        if attention_mask is not None:
-            logits_BTV = logits_BTV * attention_mask.bool()[..., None]
+        logits_BTV = self.predictions(encoded.last_hidden_state, kept(input_ids, attention_mask))
         loss = None if labels is None else F.cross_entropy(logits_BTV.flatten(0, 1), labels.flatten())
         output = MaskedLMOutput(loss, logits_BTV, encoded.hidden_states)
         return output.to_tuple() if return_dict is False else output
@@ -144,7 +160,7 @@ class GenomicsFmForSequenceClassification(GenomicsFmPreTrainedModel):
         super().__init__(config)
         self.bert = self.backbone(config)
         if config.pooling == "attention":
-            self.query = nn.Linear(config.hidden_size, 1)
+            self.attention = AttentionPooling(config)
         self.pooler = nn.Linear(config.hidden_size, config.hidden_size)
         self.classifier = nn.Linear(config.hidden_size, config.num_labels)
         self.post_init()
@@ -152,12 +168,10 @@ class GenomicsFmForSequenceClassification(GenomicsFmPreTrainedModel):
     def pool(self, hidden_BTD: Tensor, keep_BT: Tensor) -> Tensor:
         """One vector a row by `config.pooling`, (B, D)."""
         if self.config.pooling == "cls":
-            return hidden_BTD[torch.arange(len(hidden_BTD)), keep_BT.int().argmax(1)]
+            return hidden_BTD[torch.arange(len(hidden_BTD)), keep_BT.int().argmax(1)].float()
         content_BT = content_of(keep_BT)
-        weight_BT = content_BT.float()
-        if self.config.pooling == "attention":
-            score_BT = self.query(hidden_BTD)[..., 0].float()
-            weight_BT = score_BT.masked_fill(~content_BT, torch.finfo(torch.float32).min).softmax(1) * content_BT
+        attended = self.config.pooling == "attention"
+        weight_BT = self.attention(hidden_BTD, content_BT) if attended else content_BT.float()
         total_B1 = weight_BT.sum(1, keepdim=True)
         return torch.einsum("bt,btd->bd", weight_BT / total_B1.where(total_B1 > 0, 1), hidden_BTD.float())
 
@@ -171,7 +185,7 @@ class GenomicsFmForSequenceClassification(GenomicsFmPreTrainedModel):
     ) -> Any:
         """As `GenomicsFmModel`, and `labels`: classes (B,), or (B, C) for several labels or regression."""
         encoded = self.bert(input_ids, attention_mask, **others)
-        keep_BT = torch.ones_like(input_ids, dtype=torch.bool) if attention_mask is None else attention_mask.bool()
+        keep_BT = kept(input_ids, attention_mask)
         pooled_BD = self.pool(encoded.last_hidden_state, keep_BT).to(self.pooler.weight.dtype)
         logits_BC = self.classifier(torch.tanh(self.pooler(pooled_BD)))
         problem = self.config.problem_type or "single_label_classification"
