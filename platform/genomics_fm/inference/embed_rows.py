@@ -13,6 +13,8 @@ from genomics_fm.model.pooling import mean_over_bases
 from genomics_fm.vocabulary.ensemble import Ensemble
 
 EmbedPooling = Literal["mean", "cls", "token", "base"]
+NOTHING = np.float32("nan")
+"""Fills the embedding of what no token covers: pyarrow cannot read nulls among lists of a fixed size."""
 ROWS_AT_ONCE = 1 << 13
 """Rows of tokens or bases that become a batch of a table: bounds memory for any length."""
 _COLUMNS: dict[str, dict[str, pa.DataType]] = {
@@ -34,20 +36,20 @@ def schema(pooling: EmbedPooling, width: int) -> pa.Schema:
     return pa.schema({**_COLUMNS[kind], "embedding": pa.list_(pa.float32(), width)})
 
 
-def _embeddings(values_RD: np.ndarray, missing_R: np.ndarray | None = None) -> pa.Array:
+def _embeddings(values_RD: np.ndarray) -> pa.FixedSizeListArray:
     flat = pa.array(np.ascontiguousarray(values_RD, np.float32).reshape(-1))
-    mask = None if missing_R is None or not missing_R.any() else pa.array(missing_R)
-    return pa.FixedSizeListArray.from_arrays(flat, values_RD.shape[1], mask=mask)
+    return pa.FixedSizeListArray.from_arrays(flat, values_RD.shape[1])
 
 
 def sequence_rows(window: Window, values_SD: np.ndarray, pooling: EmbedPooling) -> pa.RecordBatch:
-    """A row a sequence: name, length in bases, tokens, embedding; a mean over no token is null."""
+    """A row a sequence: name, length in bases, tokens, embedding; `NOTHING` for a mean over no token."""
     tokens_S = np.diff(window.ends_S)
-    missing_S = (tokens_S == 0) if pooling == "mean" else None
+    if pooling == "mean":
+        values_SD = np.where(tokens_S[:, None] == 0, NOTHING, values_SD)
     columns = [window.names, [len(text) for text in window.texts], tokens_S]
     fields = schema(pooling, values_SD.shape[1])
     arrays = [pa.array(column, field.type) for column, field in zip(columns, fields, strict=False)]
-    return pa.record_batch([*arrays, _embeddings(values_SD, missing_S)], schema=fields)
+    return pa.record_batch([*arrays, _embeddings(values_SD)], schema=fields)
 
 
 def spans(window: Window, vocabulary: Ensemble, name: str) -> np.ndarray:
@@ -81,7 +83,7 @@ def token_rows(window: Window, hidden_TD: np.ndarray, vocabulary: Ensemble, name
 
 
 def base_rows(window: Window, hidden_TD: np.ndarray, vocabulary: Ensemble, name: str) -> Iterator[pa.RecordBatch]:
-    """A row a base: name, position from 0, letter, and the mean of the tokens that cover it; null under none."""
+    """A row a base: name, position from 0, letter, and the mean of the tokens that cover it."""
     fields = schema("base", hidden_TD.shape[1])
     names, text = pa.array(window.names), "".join(window.texts)
     span_T2 = spans(window, vocabulary, name)
@@ -89,21 +91,21 @@ def base_rows(window: Window, hidden_TD: np.ndarray, vocabulary: Ensemble, name:
         end = min(first + ROWS_AT_ONCE, len(text))
         base_R = np.arange(first, end)
         sequence_R = np.searchsorted(window.offsets_S, base_R, side="right") - 1
-        values_RD, bare_R = _covering_means(hidden_TD, span_T2, first, end)
         arrays = [
             names.take(pa.array(sequence_R)),
             pa.array(base_R - window.offsets_S[sequence_R]),
             pa.array(list(text[first:end])),
-            _embeddings(values_RD, bare_R),
+            _embeddings(_covering_means(hidden_TD, span_T2, first, end)),
         ]
         yield pa.record_batch(arrays, schema=fields)
 
 
-def _covering_means(hidden_TD: np.ndarray, span_T2: np.ndarray, first: int, end: int) -> tuple[np.ndarray, np.ndarray]:
-    """Mean of the tokens that cover each base from `first` to `end`, (R, D), and True where none does, (R,)."""
+def _covering_means(hidden_TD: np.ndarray, span_T2: np.ndarray, first: int, end: int) -> np.ndarray:
+    """Mean of the tokens that cover each base from `first` to `end`, (R, D); `NOTHING` where none does."""
     tokens = slice(np.searchsorted(span_T2[:, 1], first, side="right"), np.searchsorted(span_T2[:, 0], end))
     inside_T2 = torch.from_numpy(span_T2[tokens].clip(first, end) - first)
     values_RD = mean_over_bases(torch.from_numpy(hidden_TD[tokens]), inside_T2, end - first).numpy()
     base_R = np.arange(first, end)
     ended_R = np.searchsorted(span_T2[:, 1], base_R, side="right")
-    return values_RD, ended_R == np.searchsorted(span_T2[:, 0], base_R, side="right")
+    values_RD[ended_R == np.searchsorted(span_T2[:, 0], base_R, side="right")] = NOTHING
+    return values_RD

@@ -5,10 +5,9 @@ from pathlib import Path
 
 from genomics_fm.artefacts import sha256_file
 from genomics_fm.errors import InputError
-from genomics_fm.inference.head import MANIFEST, load_head
+from genomics_fm.inference.sources import TORCH_WEIGHTS, load_any
 from genomics_fm.model.encoder import Encoder
-from genomics_fm.model.heads import MaskedLanguageModel
-from genomics_fm.model.weights import TIED, WEIGHTS, load_encoder, load_into
+from genomics_fm.model.weights import WEIGHTS
 from genomics_fm.vocabulary.ensemble import FILE_NAME, Ensemble
 
 
@@ -30,20 +29,22 @@ class EmbedSource:
 
 
 def open_source(folder: Path) -> EmbedSource:
-    """Load the encoder of an encoder folder or of a head folder.
+    """Load the encoder of a folder that `load_any` opens.
 
     Raises:
-        InputError: no such folder, or nothing of ours in it.
-        CorruptArtefact: a hash differs.
+        InputError: no such folder, no model in it, or no vocabulary beside the model.
+        CorruptArtefact: a file is damaged.
     """
-    if not folder.is_dir():
-        raise InputError(f"{folder}: no such folder; give one that holds an encoder or a head")
-    sha256 = sha256_file(folder / WEIGHTS) if (folder / WEIGHTS).is_file() else ""
-    if (folder / MANIFEST).is_file():
-        head = load_head(folder)
-        return EmbedSource(head.module.bert.eval(), head.vocabulary, head.card.vocabulary, sha256)
-    config, tensors, _ = load_encoder(folder)
-    model = MaskedLanguageModel(config)
-    load_into(model, tensors | {TIED: tensors["bert.embeddings.word_embeddings.weight"]}, str(folder / WEIGHTS))
-    vocabulary = Ensemble.load(folder / FILE_NAME)
-    return EmbedSource(model.bert.eval(), vocabulary, vocabulary.names[0], sha256)
+    model, vocabulary, about = load_any(folder)
+    if vocabulary is None:
+        raise InputError(
+            f"{folder}: no {FILE_NAME} beside the model, so nothing tells letters from tokens; "
+            "import the weights with `genomics-fm import-weights --vocabulary`"
+        )
+    weights = next(path for name in (WEIGHTS, TORCH_WEIGHTS) if (path := folder / name).is_file())
+    return EmbedSource(
+        encoder=model.bert.eval(),
+        vocabulary=vocabulary,
+        default=about.get("vocabulary") or vocabulary.names[0],
+        sha256=sha256_file(weights),
+    )
