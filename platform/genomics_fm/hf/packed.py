@@ -11,7 +11,7 @@ from torch import Tensor
 
 from genomics_fm.hf import modeling_genomics_fm as plain
 from genomics_fm.hf.blocks_genomics_fm import alibi_slopes, positions_of
-from genomics_fm.inference.export import write_code
+from genomics_fm.inference.export import AUTO_MAP, write_code
 from genomics_fm.model.attention import layout_of
 from genomics_fm.model.published import stands_together
 
@@ -20,6 +20,7 @@ class _SavedWithCode:
     """A saved model keeps the files that open it without this package."""
 
     def save_pretrained(self, save_directory: Any, *positional: Any, **named: Any) -> Any:
+        self.config.auto_map = AUTO_MAP  # type: ignore[attr-defined]
         result = super().save_pretrained(save_directory, *positional, **named)  # type: ignore[misc]
         write_code(Path(save_directory))
         return result

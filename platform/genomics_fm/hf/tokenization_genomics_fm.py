@@ -74,6 +74,13 @@ class GenomicsFmTokenizer(PreTrainedTokenizer):
     def _convert_id_to_token(self, index: int) -> str:
         return self.token_of.get(index, str(self.unk_token))
 
+    def convert_ids_to_tokens(self, ids: Any, skip_special_tokens: bool = False) -> Any:
+        """Tokens of ids; [UNK], which stands for letters of the sequence, is never skipped."""
+        if isinstance(ids, int) or not skip_special_tokens:
+            return super().convert_ids_to_tokens(ids)
+        skipped = {*self.all_special_ids, self.ids[self.prompt_token]} - {self.unk_token_id}
+        return super().convert_ids_to_tokens([number for number in ids if int(number) not in skipped])
+
     def convert_tokens_to_string(self, tokens: list[str]) -> str:
         """The sequence that tokens cover; N where no known one covers a base."""
         if self.kind == "codon":

@@ -80,7 +80,6 @@ def export(source: Path, output: Path, vocabulary: str = "") -> Exported:
         longest = model.bert.config.max_positions if model.bert.config.position == "ape" else UNLIMITED
         for each in ensemble.names:
             write_tokenizer(output / TOKENIZERS / each, ensemble, each, longest)
-            write_json(output / TOKENIZERS / each / CONFIG, {"model_type": MODEL_TYPE})
         write_tokenizer(output, ensemble, name or ensemble.names[0], longest)
     parameters = parameter_count(model)
     write_bytes(output / "README.md", export_card(config, origin, ensemble, parameters).encode())

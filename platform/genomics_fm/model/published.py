@@ -1,5 +1,6 @@
 """Checkpoints under the published names (MosaicBERT, DNABERT-2, the authors'): read, checked, run on padded rows."""
 
+import errno
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -139,7 +140,9 @@ def read_checkpoint(path: Path) -> dict[str, Tensor]:
         raise InputError(f"{path}: neither .safetensors nor {', '.join(TORCH_SUFFIXES)}; give one of these")
     try:
         value = torch.load(path, map_location="cpu", weights_only=True)
-    except (UnpicklingError, RuntimeError, EOFError, ValueError, KeyError, AttributeError, TypeError) as error:
+    except (UnpicklingError, RuntimeError, EOFError, ValueError, KeyError, AttributeError, TypeError, OSError) as error:
+        if isinstance(error, OSError) and error.errno != errno.EINVAL:  # that is how a file cut short shows
+            raise
         reason = f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else 'no reason given'}"
         raise CorruptArtefact(
             f"{path}: damaged, or holds more than tensors, which is never executed ({reason}); "
