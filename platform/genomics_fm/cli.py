@@ -47,6 +47,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "add-vocabulary": vocabularies.add_vocabulary,
     "import-weights": encoders.import_weights,
     "export": encoders.export,
+    "evaluate": encoders.evaluate,
     "predict": inference.predict,
     "embed": inference.embed,
 }

@@ -1,12 +1,13 @@
-"""Encoders: from other people's checkpoints, and for other people's tools."""
+"""Encoders: how good they are, from other people's checkpoints, and for other people's tools."""
 
+import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from genomics_fm.commands.options import Debug
-from genomics_fm.errors import one_line_errors
+from genomics_fm.errors import InputError, one_line_errors
 
 
 def import_weights(
@@ -46,3 +47,41 @@ def export(
         done = write(source, output, vocabulary)
         reads = f"tokenizer {done.vocabulary}" if done.vocabulary else "no vocabulary"
         print(f"export: {done.parameters:,} parameters, {reads}: {output}")
+
+
+def evaluate(
+    context: typer.Context,
+    encoder: Annotated[Path, typer.Argument(metavar="ENCODER", help="Folder of a pretrained encoder.")],
+    files: Annotated[list[str], typer.Argument(metavar="FILE...", help="FASTA or GenBank that it has not seen.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="JSON file to write.")],
+    corpus: Annotated[
+        str | None, typer.Option("--corpus", help="What it was trained on, to count Markov models from.")
+    ] = None,
+    names: Annotated[list[str] | None, typer.Option("--vocabulary", help="May be repeated. Else all.")] = None,
+    segments: Annotated[int, typer.Option("--segments", help="Stretches drawn from each FILE.")] = 1_000,
+    segment_bp: Annotated[int, typer.Option("--segment-bp", help="Their length.")] = 510,
+    seed: Annotated[int, typer.Option("--seed", help="Of stretches and masks.")] = 0,
+    threads: Annotated[int, typer.Option("--threads", help="Cores to use; 0: all.", min=0)] = 0,
+    debug: Debug = False,
+) -> None:
+    """Hide bases of FILEs and let an encoder fill them in, next to Markov models on the same bases.
+
+    Whether ENCODER was trained on FILEs is not checked. Figures of different vocabularies are not comparable.
+    """
+    with one_line_errors(debug or context.obj):
+        if output.suffix != ".json":
+            raise InputError(f"{output}: not a .json name; the figures are written as JSON")
+        import torch
+
+        from genomics_fm.artefacts import write_sealed_json
+        from genomics_fm.inference.evaluate import evaluate_folder
+        from genomics_fm.report.evaluation_table import evaluation_text
+        from genomics_fm.training.evaluation import EvaluationConfig
+
+        if threads:
+            torch.set_num_threads(threads)
+        config = EvaluationConfig(seed, segments, segment_bp)
+        result = evaluate_folder(encoder, files, corpus, names or (), config)
+        write_sealed_json(output, result)
+        print(evaluation_text(result), end="")
+        print(f"evaluate: {output}", file=sys.stderr)
