@@ -41,6 +41,8 @@ class GenomicsFmPreTrainedModel(PreTrainedModel):
 class GenomicsFmModel(GenomicsFmPreTrainedModel):
     """Token ids to hidden states, which are zero at padding."""
 
+    _keys_to_ignore_on_load_unexpected = [r"position_embeddings", r"^(cls|pooler|classifier|attention)\."]  # noqa: RUF012
+
     def __init__(self, config: GenomicsFmConfig) -> None:
         super().__init__(config)
         self.embeddings = Embeddings(config)

@@ -22,7 +22,7 @@ class GenomicsFmTokenizer(PreTrainedTokenizer):
         kind: `kmer` or `codon`.
         k: letters of a word.
         frame: first base of the first codon.
-        prompt_token: announces the vocabulary to the model.
+        prompt: announces the vocabulary to the model.
     """
 
     vocab_files_names = {"vocab_file": VOCABULARY_FILE}  # noqa: RUF012
@@ -34,17 +34,17 @@ class GenomicsFmTokenizer(PreTrainedTokenizer):
         kind: str = "kmer",
         k: int = 6,
         frame: int = 0,
-        prompt_token: str = "[KMER]",
+        prompt: str = "[KMER]",
         **others: Any,
     ) -> None:
         if kind not in ("kmer", "codon"):
             raise ValueError(f"kind {kind!r}: unknown; kmer or codon")
         self.ids: dict[str, int] = json.loads(Path(vocab_file).read_text(encoding="utf-8"))
         self.token_of = {number: token for token, number in self.ids.items()}
-        self.kind, self.k, self.frame, self.prompt_token = kind, k, frame, prompt_token
+        self.kind, self.k, self.frame, self.prompt = kind, k, frame, prompt
         special = {name: f"[{name.upper()}]" for name in ("unk", "cls", "sep", "pad", "mask")}
         tokens = {f"{name}_token": token for name, token in special.items()}
-        saved = {"kind": kind, "k": k, "frame": frame, "prompt_token": prompt_token}
+        saved = {"kind": kind, "k": k, "frame": frame, "prompt": prompt}
         super().__init__(**{**tokens, **others, **saved})
 
     @property
@@ -78,7 +78,7 @@ class GenomicsFmTokenizer(PreTrainedTokenizer):
         """Tokens of ids; [UNK], which stands for letters of the sequence, is never skipped."""
         if isinstance(ids, int) or not skip_special_tokens:
             return super().convert_ids_to_tokens(ids)
-        skipped = {*self.all_special_ids, self.ids[self.prompt_token]} - {self.unk_token_id}
+        skipped = {*self.all_special_ids, self.ids[self.prompt]} - {self.unk_token_id}
         return super().convert_ids_to_tokens([number for number in ids if int(number) not in skipped])
 
     def convert_tokens_to_string(self, tokens: list[str]) -> str:
@@ -101,7 +101,7 @@ class GenomicsFmTokenizer(PreTrainedTokenizer):
         """
         if token_ids_1 is not None:
             raise ValueError("a pair of sequences: this model reads one at a time")
-        return [self.cls_token_id, self.ids[self.prompt_token], *token_ids_0, self.sep_token_id]
+        return [self.cls_token_id, self.ids[self.prompt], *token_ids_0, self.sep_token_id]
 
     def get_special_tokens_mask(
         self, token_ids_0: list[int], token_ids_1: list[int] | None = None, already_has_special_tokens: bool = False
@@ -109,7 +109,7 @@ class GenomicsFmTokenizer(PreTrainedTokenizer):
         """1 at CLS, prompt, SEP, padding and mask; 0 at words and unknown ones."""
         if not already_has_special_tokens:
             token_ids_0 = self.build_inputs_with_special_tokens(token_ids_0, token_ids_1)
-        special = {*self.all_special_ids, self.ids[self.prompt_token]} - {self.unk_token_id}
+        special = {*self.all_special_ids, self.ids[self.prompt]} - {self.unk_token_id}
         return [int(number in special) for number in token_ids_0]
 
     def create_token_type_ids_from_sequences(

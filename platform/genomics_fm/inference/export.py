@@ -171,7 +171,7 @@ def write_tokenizer(folder: Path, ensemble: Ensemble, name: str, longest: int) -
             config |= dataclasses.asdict(member) | {
                 "kind": member.kind,
                 "k": member.k,
-                "prompt_token": ensemble.prompt(name),
+                "prompt": ensemble.prompt(name),
                 "tokenizer_class": TOKENIZER_CLASS,
                 "auto_map": {"AutoTokenizer": [f"{module}.{TOKENIZER_CLASS}", None]},
             }
