@@ -22,7 +22,7 @@ from genomics_fm.vocabulary.letters import LETTERS, N_CODE, write_codes
 BASES = len(LETTERS)
 MAXIMUM_ORDER = 12
 """4**13 counts and probabilities are 0.7 GB."""
-STRENGTHS = tuple(2.0**power for power in range(-1, 12))
+STRENGTHS = tuple(4.0**power for power in range(7))
 
 
 @dataclass(frozen=True)
@@ -86,6 +86,8 @@ def _left_out(counts_W: NDArray, lower_W: NDArray[np.float32], strength: float) 
     for context in range(counts_W.size // 4):
         after = counts_W[4 * context : 4 * context + 4].astype(np.float64)
         number = after.sum()
+        if number == 0:
+            continue
         below = 4 * context % lower_W.size
         for x in range(4):
             if after[x] > 0:
