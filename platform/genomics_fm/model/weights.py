@@ -122,3 +122,5 @@ def set_deterministic(threads: int) -> None:
     """One thread count and deterministic kernels, so that a run repeats bit by bit."""
     torch.set_num_threads(threads)
     torch.use_deterministic_algorithms(True, warn_only=True)
+    # Nothing here reads what it has not written; torch would fill every new tensor first, which takes a pass over it.
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
