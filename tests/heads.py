@@ -46,7 +46,7 @@ def write_head(folder: Path, seed: int = 0, correct: float = 0.8, **changes: Any
     """Save a head whose weights are drawn from `seed`, large enough for probabilities to differ."""
     vocabulary = tiny_vocabulary()
     config = EncoderConfig(vocabulary_size=vocabulary.size, layers=2, width=32, heads=2, ffn_width=64)
-    module = new_classifier(config, outputs=2, seed=seed)
+    module = new_classifier(config, outputs=2, seed=seed, pooling=changes.get("pooling", "mean"))
     with torch.no_grad():
         for parameter in (module.pooler.weight, module.classifier.weight):
             parameter *= 40

@@ -1,4 +1,5 @@
 import json
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -7,6 +8,7 @@ from genomics_fm.artefacts import sha256_file, write_sealed_json
 from genomics_fm.errors import CorruptArtefact, InputError
 from genomics_fm.genome.alphabet import reverse_complement
 from genomics_fm.inference.head import FILES, MANIFEST, load_head, read_validation
+from genomics_fm.model.heads import Pooling
 from genomics_fm.tasks import scoring
 from tests.heads import random_sequences, validation_columns, write_head
 
@@ -41,6 +43,15 @@ def test_a_saved_head_loads_with_its_card_and_validation(folder, head):
     loaded = read_validation(folder)
     assert loaded["locus"].tolist() == expected["locus"]
     np.testing.assert_array_equal(loaded["probability"], expected["probability"])
+
+
+@pytest.mark.parametrize("pooling", get_args(Pooling))
+def test_a_head_of_every_pooling_comes_back(tmp_path, pooling):
+    loaded = load_head(write_head(tmp_path / "head", pooling=pooling))
+    assert loaded.module.pooling == loaded.card.pooling == pooling
+    assert ("attention.query" in loaded.module.state_dict()) == (pooling == "attention")
+    together, alone = loaded.predict(random_sequences(6)), [loaded.predict([s])[0] for s in random_sequences(6)]
+    assert [p.probability for p in together] == pytest.approx([p.probability for p in alone], abs=1e-5)
 
 
 def test_the_same_head_has_the_same_bytes(folder, head, tmp_path):

@@ -111,11 +111,18 @@ def test_counts_are_of_the_global_batch(model: MaskedLanguageModel, rows: list[R
     assert result.tokens == sum(len(row.ids_N) for row in rows)
 
 
-def test_a_vocabulary_without_predicted_tokens_is_left_out(model: MaskedLanguageModel, rows: list[Row]) -> None:
-    only = [row for row in rows if row.vocabulary == "kmer"]
-    result = step(model, [micro_batch(only, NAMES)])
-    assert set(result.loss) == set(result.predicted) == {"kmer"}
+def test_a_vocabulary_without_predicted_tokens_adds_nothing_and_is_logged(
+    model: MaskedLanguageModel, rows: list[Row]
+) -> None:
+    only = [micro_batch([row for row in rows if row.vocabulary == "kmer"], NAMES)]
+    result = step(model, only)
+    assert set(result.loss) == {"kmer"}
+    assert result.predicted["bpe"] == 0 and result.predicted["kmer"] > 0
     assert result.gradient_norm > 0
+    expected = gradients(model)
+    assert step(model, only, weights=(1_000.0, 1.0)).loss == result.loss
+    for name, gradient in gradients(model).items():
+        assert torch.equal(gradient, expected[name])
 
 
 def test_gradients_of_the_step_before_are_forgotten(model: MaskedLanguageModel, rows: list[Row]) -> None:

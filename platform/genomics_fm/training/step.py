@@ -20,7 +20,7 @@ class StepResult:
 
     Attributes:
         loss: mean cross entropy of a predicted token in nats, by vocabulary; absent where none was predicted.
-        predicted: predicted tokens, by vocabulary.
+        predicted: predicted tokens, by vocabulary; 0 where the term of the loss is 0 for want of any (R16).
         tokens: tokens in the global batch, special tokens included.
         gradient_norm: before clipping.
     """
@@ -103,7 +103,7 @@ def train_step(
     present = {name: i for i, name in enumerate(names) if counts_V[i] > 0}
     return StepResult(
         loss={name: (sums_V[i] / counts_V[i]).item() for name, i in present.items()},
-        predicted={name: int(counts_V[i]) for name, i in present.items()},
+        predicted={name: int(counts_V[i]) for i, name in enumerate(names)},
         tokens=int(tokens),
         gradient_norm=norm.item(),
     )
