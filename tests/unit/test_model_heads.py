@@ -9,7 +9,7 @@ from torch import Tensor
 
 from genomics_fm.errors import InputError
 from genomics_fm.model.encoder import EncoderConfig
-from genomics_fm.model.heads import Pooling, new_classifier, new_token_classifier
+from genomics_fm.model.heads import Pooling, new_classifier, new_language_model, new_token_classifier
 from genomics_fm.model.losses import class_weights, head_loss, positive_weights
 from genomics_fm.model.pooling import AttentionPooling, cls_of, content_of, mean_of_content, mean_over_bases
 from tests.corpora import dna
@@ -126,6 +126,17 @@ def test_a_token_head_answers_for_content_tokens() -> None:
         found = model(ids, LENGTHS)
     assert found.shape == (sum(max(n - 3, 0) for n in LENGTHS), 4)
     torch.testing.assert_close(found, expected)
+
+
+def test_logits_of_some_places_and_tokens_are_those_of_all() -> None:
+    model = strong(new_language_model(TINY, 0))
+    ids = torch.randint(5, 64, (sum(LENGTHS),), generator=torch.Generator().manual_seed(1))
+    places, tokens = torch.tensor([3, 4, 11, 60]), torch.tensor([7, 63, 5])
+    with torch.inference_mode():
+        every = model(ids, LENGTHS)
+        torch.testing.assert_close(model(ids, LENGTHS, places), every[places], atol=1e-5, rtol=1e-5)
+        some = model(ids, LENGTHS, places, tokens)
+        torch.testing.assert_close(some, every[places][:, tokens], atol=1e-5, rtol=1e-5)
 
 
 def test_losses_are_their_formulas() -> None:

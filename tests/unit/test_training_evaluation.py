@@ -44,7 +44,9 @@ class Oracle(MaskedLanguageModel):
         self.sure, self.done, self.size = sure, 0, ensemble.size
         self.documents = [ensemble.document(name, stretch.sequence) for stretch in stretches]
 
-    def forward(self, ids_N: Tensor, lengths: list[int], select_M: Tensor | None = None) -> Tensor:
+    def forward(
+        self, ids_N: Tensor, lengths: list[int], select_M: Tensor | None = None, tokens_V: Tensor | None = None
+    ) -> Tensor:
         assert select_M is not None and bool((ids_N[select_M] == MASK_ID).all())
         true_N = np.concatenate(self.documents[self.done : self.done + len(lengths)])
         self.done += len(lengths)
@@ -54,7 +56,7 @@ class Oracle(MaskedLanguageModel):
         logits_MV = torch.zeros(len(select_M), self.size)
         if self.sure:
             logits_MV[torch.arange(len(select_M)), torch.from_numpy(true_N).long()[select_M]] = 40.0
-        return logits_MV
+        return logits_MV if tokens_V is None else logits_MV[:, tokens_V]
 
 
 def silent(name: str, done: int, total: int) -> None:

@@ -28,8 +28,11 @@ class Predictions(nn.Module):
         self.transform = Transform(config)
         self.decoder = nn.Linear(config.width, config.vocabulary_size)
 
-    def forward(self, hidden_MD: Tensor) -> Tensor:
-        return self.decoder(self.transform(hidden_MD))
+    def forward(self, hidden_MD: Tensor, tokens_V: Tensor | None = None) -> Tensor:
+        hidden_MD = self.transform(hidden_MD)
+        if tokens_V is None:
+            return self.decoder(hidden_MD)
+        return F.linear(hidden_MD, self.decoder.weight[tokens_V], self.decoder.bias[tokens_V])
 
 
 class MlmHead(nn.Module):
@@ -51,19 +54,22 @@ class MaskedLanguageModel(nn.Module):
         """Make decoder and word embeddings one parameter; call again after loading or moving weights."""
         self.cls.predictions.decoder.weight = self.bert.embeddings.word_embeddings.weight
 
-    def forward(self, ids_N: Tensor, lengths: list[int], select_M: Tensor | None = None) -> Tensor:
-        """Logits over the ensemble.
+    def forward(
+        self, ids_N: Tensor, lengths: list[int], select_M: Tensor | None = None, tokens_V: Tensor | None = None
+    ) -> Tensor:
+        """Logits over the ensemble, or over some of its tokens.
 
         Args:
             ids_N: packed token ids.
             lengths: tokens of each document.
             select_M: positions to predict, as indices into the packed tokens; all when None.
+            tokens_V: ids of the tokens wanted, as those of one vocabulary; all when None.
 
         Returns:
             (M, V) or (N, V).
         """
         hidden_ND = self.bert(ids_N, lengths)
-        return self.cls.predictions(hidden_ND if select_M is None else hidden_ND[select_M])
+        return self.cls.predictions(hidden_ND if select_M is None else hidden_ND[select_M], tokens_V)
 
 
 class SequenceClassifier(nn.Module):

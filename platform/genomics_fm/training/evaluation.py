@@ -153,7 +153,7 @@ def _predict(
     ids_N = torch.from_numpy(np.concatenate([one.ids_T for one in hidden])).long().to(device)
     pieces_V = torch.from_numpy(reader.pieces_V).long().to(device)
     with torch.inference_mode():
-        logits_MV = model(ids_N, lengths, torch.from_numpy(select_M).to(device))[:, pieces_V].float()
+        logits_MV = model(ids_N, lengths, torch.from_numpy(select_M).to(device), pieces_V).float()
         nats_M = torch.nn.functional.cross_entropy(logits_MV, labels_M, reduction="none")
         best_M = logits_MV.argmax(-1)
     if not torch.isfinite(nats_M).all():
@@ -178,9 +178,9 @@ def _markov_columns(
         posterior_S4 = posterior(markov, BOTH_SIDES_ORDER, codes_L, hidden_L)[one.base_S]
         own_S = posterior_S4[np.arange(len(true_S)), true_S]
         answers[f"order {BOTH_SIDES_ORDER}, {BOTH_SIDES}"] = -np.log(own_S), posterior_S4.argmax(1)
-        for name, (nats_S, best_S) in answers.items():
+        for markov_name, (nats_S, best_S) in answers.items():
             for what, value in (("nats", nats_S.sum()), ("correct", (best_S == true_S).sum())):
-                columns.setdefault(f"{name}:{what}", np.zeros(len(hidden)))[number] = value
+                columns.setdefault(f"{markov_name}:{what}", np.zeros(len(hidden)))[number] = value
     return columns
 
 
