@@ -27,6 +27,7 @@ def test_the_run_script_is_short_and_ends_in_exec() -> None:
         ("genomics_fm.corpus.build", ("ray", "torch", "polars")),
         ("genomics_fm.training.loop", ("ray", "mlflow", "polars", "pydantic")),
         ("genomics_fm.tasks.trial", ("ray", "mlflow", "polars", "pydantic")),
+        ("genomics_fm.inference.export", ("ray", "mlflow", "transformers", "peft")),
         ("genomics_fm.inference.pyfunc", ("ray", "mlflow", "fastapi")),
     ],
 )

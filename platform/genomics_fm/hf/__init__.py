@@ -1,5 +1,12 @@
 """transformers classes of this package: importing it makes `AutoModel` and the like open our exported folders."""
 
+from importlib.util import find_spec
+
+from genomics_fm.errors import InputError
+
+if find_spec("transformers") is None:
+    raise InputError("genomics_fm.hf: transformers is not installed; pip install 'genomics-fm[hf]'")
+
 from transformers import AutoConfig, AutoModel, AutoModelForMaskedLM, AutoModelForSequenceClassification, AutoTokenizer
 
 from genomics_fm.hf.configuration_genomics_fm import GenomicsFmConfig
