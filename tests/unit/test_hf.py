@@ -137,6 +137,7 @@ def test_losses_by_problem_type() -> None:
 
 
 def test_what_the_model_cannot_do_is_refused() -> None:
+    assert hf.GenomicsFmForMaskedLM.accepts_loss_kwargs is False, "or the Trainer would pass num_items_in_batch"
     model = hf.GenomicsFmModel(config(position="ape", max_position_embeddings=8))
     with pytest.raises(ValueError, match="8 learned positions"):
         model(IDS)

@@ -29,6 +29,7 @@ class GenomicsFmPreTrainedModel(PreTrainedModel):
     config_class = GenomicsFmConfig
     base_model_prefix = "bert"
     supports_gradient_checkpointing = True
+    accepts_loss_kwargs = False  # the Trainer then divides by accumulation steps itself
     _no_split_modules = ["Layer"]  # noqa: RUF012
     _keys_to_ignore_on_load_unexpected = [r"position_embeddings", r"bert\.pooler\."]  # noqa: RUF012
 
