@@ -56,6 +56,19 @@ def test_it_changes_nothing_at_first_and_merging_nothing_at_last() -> None:
         assert torch.linalg.matrix_rank(part, rtol=1e-4) == SETTINGS.r
 
 
+def test_what_is_added_is_the_formula() -> None:
+    model = add_lora(new_classifier(TINY, 3, 0), LoraSettings(r=4, alpha=24, dropout=0.9))
+    layer = model.bert.encoder.layer[1].attention.self.Wqkv  # type: ignore[union-attr, index]
+    first, second = layer.lora_A["default"].weight, layer.lora_B["default"].weight
+    before = qkv(merge_lora(add_lora(new_classifier(TINY, 3, 0), SETTINGS)))
+    with torch.no_grad():
+        second[:32, :4] = torch.randn(32, 4, generator=torch.Generator().manual_seed(0))
+        second[64:, 4:] = torch.randn(32, 4, generator=torch.Generator().manual_seed(1))
+    query, value = second[:32, :4] @ first[:4], second[64:, 4:] @ first[4:]
+    expected = 24 / 4 * torch.cat([query, torch.zeros(32, 32), value])
+    torch.testing.assert_close(qkv(merge_lora(model)) - before, expected, atol=1e-5, rtol=1e-5)
+
+
 def test_only_adapters_and_the_head_train() -> None:
     model = new_classifier(TINY, 3, 0, "attention")
     before = {name: value.clone() for name, value in model.state_dict().items()}

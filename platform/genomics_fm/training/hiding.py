@@ -72,9 +72,8 @@ class Reader:
             config: how much is hidden.
         """
         ids_T = self.ensemble.document(self.name, sequence)
-        _, was_T = mask(ids_T, draw_key, self.overlap, self.pieces_V, config)
+        shown_T, was_T = mask(ids_T, draw_key, self.overlap, self.pieces_V, config)
         select_M = np.flatnonzero(was_T != IGNORE_INDEX)
-        shown_T = ids_T.copy()
         shown_T[select_M] = MASK_ID
         interval_T2 = self.ensemble.intervals(self.name, ids_T[HEAD:-1])
         masked_T = was_T[HEAD:-1] != IGNORE_INDEX
