@@ -88,7 +88,8 @@ def test_attention_and_its_gradients(heads: int, width: int, alibi: bool) -> Non
     weight_ND = torch.randn(sum(MIX), heads * width, generator=generator)
     slopes_H = alibi_slopes(heads) if alibi else None
     expected_in = qkv_N3HK.clone().requires_grad_()
-    expected = Rectangles(MIX, slopes_H, CPU, torch.float32).attend(expected_in)
+    plain = Rectangles(MIX, slopes_H, CPU, torch.float32)
+    expected = plain.leave(plain.attend(plain.enter(expected_in)))
     (expected * weight_ND).sum().backward()
     found_in = qkv_N3HK.to(CUDA).requires_grad_()
     layout = Flex(MIX, None if slopes_H is None else slopes_H.to(CUDA), CUDA)

@@ -5,7 +5,7 @@ import torch
 from safetensors.torch import load_file
 
 from genomics_fm.errors import CorruptArtefact, InputError
-from genomics_fm.model.attention import alibi_slopes, rectangles
+from genomics_fm.model.attention import alibi_slopes
 from genomics_fm.model.encoder import EncoderConfig
 from genomics_fm.model.heads import MaskedLanguageModel, mean_of_content, new_classifier, new_language_model
 from genomics_fm.model.published import load_published
@@ -67,13 +67,6 @@ def test_a_document_does_not_see_its_neighbours() -> None:
         packed = model(ids, lengths).split(lengths)
         for document, together in zip(ids.split(lengths), packed, strict=True):
             torch.testing.assert_close(model(document, [len(document)]), together, atol=1e-5, rtol=0)
-
-
-def test_every_token_is_in_one_rectangle() -> None:
-    lengths = [5, 500, 490, 3, 3, 400, 100]
-    groups = rectangles(lengths, torch.device("cpu"))
-    index = torch.cat([g.index_RL[g.keep_RL] for g in groups])
-    assert sorted(index.tolist()) == list(range(sum(lengths)))
 
 
 def test_alibi_matters_and_long_documents_run() -> None:

@@ -76,10 +76,10 @@ def attended(lengths: list[int], heads: int, width: int, alibi: bool, attend: ob
     generator = torch.Generator().manual_seed(sum(lengths))
     qkv_N3HK = torch.randn(sum(lengths), 3, heads, width, generator=generator)
     slopes_H = alibi_slopes(heads) if alibi else None
-    layout = Flex(lengths, slopes_H, CPU)
+    layout, plain = Flex(lengths, slopes_H, CPU), Rectangles(lengths, slopes_H, CPU, torch.float32)
     with torch.inference_mode():
         made = layout.leave(attend(layout, layout.enter(qkv_N3HK)))  # type: ignore[operator]
-        return made, Rectangles(lengths, slopes_H, CPU, torch.float32).attend(qkv_N3HK)
+        return made, plain.leave(plain.attend(plain.enter(qkv_N3HK)))
 
 
 @pytest.mark.filterwarnings("ignore:flex_attention called without torch.compile")

@@ -1,13 +1,14 @@
 """Exact self-attention over packed documents on any device: no token attends beyond its document.
 
-Documents of similar length share one padded rectangle, so little is computed for padding, and the ALiBi
-bias is added inside `scaled_dot_product_attention`. FlexAttention has no backward on CPU and varlen kernels
-take no bias, hence this plain path.
+FlexAttention has no backward on CPU and varlen kernels take no bias, hence the plain path here: documents in order of
+length, the long ones and those of one length attended where they lie, short ones of similar length in one padded
+rectangle. The ALiBi bias of a fused kernel takes O(L) memory, so a document may be of any length.
 """
 
+import itertools
 import math
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
 import torch.nn.functional as F
@@ -17,7 +18,12 @@ from genomics_fm.model.flex import Flex
 
 MAX_PADDING = 0.25
 """A rectangle may hold at most this share of padding in its shortest document."""
+MAX_PADDED_TOKENS = 192
+"""Longer documents share a rectangle only with equals: copying them costs more than one more call."""
 MAX_RECTANGLE_TOKENS = 8192
+MATRIX_TOKENS = {torch.float32: 96, torch.bfloat16: 512}
+"""Up to this length, scores as a matrix were faster than the fused kernel, forward and backward together. The fused
+kernel's backward in bfloat16 takes two to ten times as long up to 512 tokens."""
 
 
 def alibi_slopes(heads: int) -> Tensor:
@@ -34,70 +40,113 @@ def alibi_slopes(heads: int) -> Tensor:
     return torch.tensor(slopes, dtype=torch.float32)
 
 
+def rectangles(lengths: list[int]) -> list[list[int]]:
+    """Divide lengths, longest first, into runs of documents to be attended together."""
+    runs: list[list[int]] = []
+    for length in lengths:
+        longest = runs[-1][0] if runs else 0
+        alike = length == longest or (longest <= MAX_PADDED_TOKENS and length >= (1 - MAX_PADDING) * longest)
+        if runs and alike and (len(runs[-1]) + 1) * longest <= MAX_RECTANGLE_TOKENS:
+            runs[-1].append(length)
+        else:
+            runs.append([length])
+    return runs
+
+
+class _Moved(torch.autograd.Function):
+    """Rows of a tensor at other places of a larger or smaller one; both directions copy whole rows."""
+
+    @staticmethod
+    def forward(ctx: Any, values: Tensor, target_N: Tensor, rows: int, widen: bool) -> Tensor:
+        ctx.target_N, ctx.rows, ctx.widen = target_N, len(values), widen
+        return _widened(values, target_N, rows) if widen else values.index_select(0, target_N)
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None, None]:
+        (gradient,) = gradients
+        if ctx.widen:
+            return gradient.index_select(0, ctx.target_N), None, None, None
+        return _widened(gradient, ctx.target_N, ctx.rows), None, None, None
+
+
+def _widened(values: Tensor, target_N: Tensor, rows: int) -> Tensor:
+    """`rows` rows, zero but for those of `values` at `target_N`."""
+    return values.new_zeros(rows, *values.shape[1:]).index_copy_(0, target_N, values)
+
+
+def _distances(length: int, device: torch.device) -> Tensor:
+    """|i − j|, (L, L)."""
+    position_L = torch.arange(length, device=device)
+    return (position_L[:, None] - position_L).abs()
+
+
 @dataclass(frozen=True)
 class Rectangle:
-    """Documents of similar length, as indices into the packed tokens.
+    """Documents attended together.
 
     Attributes:
-        index_RL: packed position of every token (rows are documents, padding repeats position 0).
-        keep_RL: True where `index_RL` is a real token.
-        length: tokens of the longest document.
+        documents: R.
+        length: L, of the longest.
+        tokens: N, without padding.
+        place_N: where each token stands in the (R · L) slots; None where there is no padding.
+        bias: added to the scores, float32. (R or 1, H or 1, L, L) to queries and keys as they stand; or, of a
+            `turned` rectangle, (1, H, L, L) to keys in reverse order.
+        matrix: scores are computed as a matrix, else by the fused kernel.
+        turned: keys and values are put in reverse order. Then the bias, −slope·|L − 1 − (i + j)|, depends on i + j
+            alone, and is a view of 2L − 1 numbers a head.
     """
 
-    index_RL: Tensor
-    keep_RL: Tensor
+    documents: int
+    length: int
+    tokens: int
+    place_N: Tensor | None
+    bias: Tensor | None
+    matrix: bool
+    turned: bool
 
-    @property
-    def length(self) -> int:
-        return self.index_RL.shape[1]
+    @classmethod
+    def of(cls, lengths: list[int], slopes_H: Tensor | None, device: torch.device, dtype: torch.dtype) -> "Rectangle":
+        """The rectangle of a run of `rectangles`."""
+        longest, padded = lengths[0], lengths[-1] != lengths[0]
+        matrix = longest <= MATRIX_TOKENS.get(dtype, 0)
+        turned = not (matrix or padded or slopes_H is None)
+        place_N = bias = None
+        if turned and slopes_H is not None:
+            offset_W = torch.arange(2 * longest - 1, device=device)
+            ramp_HW = -slopes_H[:, None] * (offset_W - (longest - 1)).abs()
+            bias = ramp_HW.as_strided((1, len(slopes_H), longest, longest), (0, 2 * longest - 1, 1, 1))
+        elif slopes_H is not None:
+            bias = (-slopes_H[:, None, None] * _distances(longest, device))[None]
+        if padded:
+            keep_RL = torch.arange(longest, device=device) < torch.tensor(lengths, device=device)[:, None]
+            place_N = keep_RL.flatten().nonzero()[:, 0]
+            nothing_RL = torch.zeros(keep_RL.shape, device=device).masked_fill(~keep_RL, float("-inf"))
+            bias = nothing_RL[:, None, None] if bias is None else bias + nothing_RL[:, None, None]
+        return cls(len(lengths), longest, sum(lengths), place_N, bias, matrix, turned)
 
-    @property
-    def full(self) -> bool:
-        return bool(self.keep_RL.all())
-
-
-def rectangles(lengths: list[int], device: torch.device) -> list[Rectangle]:
-    """Group packed documents by length.
-
-    Args:
-        lengths: tokens of each document, in packed order, each ≥ 1.
-        device: where the indices go.
-    """
-    starts = [0]
-    for length in lengths[:-1]:
-        starts.append(starts[-1] + length)
-    order = sorted(range(len(lengths)), key=lambda document: (-lengths[document], document))
-    groups: list[list[int]] = []
-    for document in order:
-        longest = lengths[groups[-1][0]] if groups else 0
-        fits = lengths[document] >= (1 - MAX_PADDING) * longest
-        if groups and fits and (len(groups[-1]) + 1) * longest <= max(MAX_RECTANGLE_TOKENS, longest):
-            groups[-1].append(document)
+    def attend(self, qkv_N3HK: Tensor) -> Tensor:
+        """Softmax attention inside each document: (N, H·K)."""
+        slots = self.documents * self.length
+        qkv = qkv_N3HK if self.place_N is None else _Moved.apply(qkv_N3HK, self.place_N, slots, True)
+        q, k, v = qkv.unflatten(0, (self.documents, self.length)).permute(2, 0, 3, 1, 4)  # each (R, H, L, K)
+        if self.turned:
+            k, v = k.flip(2), v.flip(2)
+        if self.matrix:
+            attended_RHLK = _by_matrix(q, k, v, self.bias)
         else:
-            groups.append([document])
-    result = []
-    for group in groups:
-        longest = lengths[group[0]]
-        start_R1 = torch.tensor([starts[document] for document in group], device=device)[:, None]
-        length_R1 = torch.tensor([lengths[document] for document in group], device=device)[:, None]
-        offset_L = torch.arange(longest, device=device)
-        keep_RL = offset_L < length_R1
-        result.append(Rectangle(torch.where(keep_RL, start_R1 + offset_L, 0), keep_RL))
-    return result
+            attended_RHLK = F.scaled_dot_product_attention(q, k, v, attn_mask=self.bias)
+        attended_SD = attended_RHLK.transpose(1, 2).reshape(slots, -1)
+        return attended_SD if self.place_N is None else _Moved.apply(attended_SD, self.place_N, self.tokens, False)
 
 
-def rectangle_bias(rectangle: Rectangle, slopes_H: Tensor | None, dtype: torch.dtype) -> Tensor | None:
-    """Additive attention bias, (R or 1, H or 1, L, L): −slope·|i − j|, and −inf on padded keys."""
-    bias = None
-    if slopes_H is not None:
-        position_L = torch.arange(rectangle.length, device=slopes_H.device)
-        distance_LL = (position_L[:, None] - position_L[None, :]).abs()
-        bias = (-slopes_H[:, None, None] * distance_LL)[None].to(dtype)
-    if rectangle.full:
-        return bias
-    padding = torch.zeros(rectangle.keep_RL.shape, dtype=dtype, device=rectangle.keep_RL.device)
-    padding = padding.masked_fill(~rectangle.keep_RL, float("-inf"))[:, None, None, :]
-    return padding if bias is None else bias + padding
+def _by_matrix(q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None) -> Tensor:
+    """`scaled_dot_product_attention` by plain products: (R, H, L, K)."""
+    with torch.autocast(q.device.type, enabled=False):
+        scores_RHLL = q * q.shape[-1] ** -0.5 @ k.transpose(2, 3)
+        if bias is not None:
+            scores_RHLL += bias
+        return scores_RHLL.softmax(-1) @ v
 
 
 class Layout(Protocol):
@@ -114,27 +163,34 @@ class Layout(Protocol):
 
 
 class Rectangles:
-    """The layout of devices without a fused kernel: packed order, attention a rectangle at a time."""
+    """The layout of devices without a fused kernel: longest document first, attention a rectangle at a time."""
 
     def __init__(self, lengths: list[int], slopes_H: Tensor | None, device: torch.device, dtype: torch.dtype) -> None:
-        self.groups = rectangles(lengths, device)
-        self.biases = [rectangle_bias(group, slopes_H, dtype) for group in self.groups]
+        runs = rectangles(sorted(lengths, reverse=True))
+        self.groups = [Rectangle.of(run, slopes_H, device, dtype) for run in runs]
+        self.order_N: Tensor | None = None
+        if any(before < after for before, after in itertools.pairwise(lengths)):
+            self.order_N = _longest_first(lengths).to(device)
 
     def enter(self, values_N: Tensor) -> Tensor:
-        return values_N
+        return values_N if self.order_N is None else values_N.index_select(0, self.order_N)
 
     def attend(self, qkv_P3HK: Tensor) -> Tensor:
-        tokens, _, heads, width = qkv_P3HK.shape
-        out_PD = qkv_P3HK.new_zeros(tokens, heads * width)
-        for group, bias in zip(self.groups, self.biases, strict=True):
-            q, k, v = qkv_P3HK[group.index_RL].permute(2, 0, 3, 1, 4)  # each (R, H, L, K)
-            attended_RHLK = F.scaled_dot_product_attention(q, k, v, attn_mask=bias)
-            attended_RLD = attended_RHLK.transpose(1, 2).flatten(2)
-            out_PD = out_PD.index_put((group.index_RL[group.keep_RL],), attended_RLD[group.keep_RL])
-        return out_PD
+        parts = qkv_P3HK.split([group.tokens for group in self.groups])
+        attended = [group.attend(part) for group, part in zip(self.groups, parts, strict=True)]
+        return torch.cat(attended) if len(attended) > 1 else attended[0]
 
     def leave(self, values_PD: Tensor) -> Tensor:
-        return values_PD
+        return values_PD if self.order_N is None else _Moved.apply(values_PD, self.order_N, len(values_PD), True)
+
+
+def _longest_first(lengths: list[int]) -> Tensor:
+    """Packed position of every token once documents are in order of length, longest first: (N,)."""
+    length_B = torch.tensor(lengths)
+    order_B = torch.argsort(length_B, descending=True, stable=True)
+    moved_B, start_B = length_B[order_B], (length_B.cumsum(0) - length_B)[order_B]
+    shift_B = start_B - (moved_B.cumsum(0) - moved_B)
+    return torch.arange(sum(lengths)) + shift_B.repeat_interleave(moved_B)
 
 
 def layout_of(
