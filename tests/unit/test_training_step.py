@@ -1,5 +1,6 @@
 from collections.abc import Iterator
 
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
@@ -102,6 +103,26 @@ def test_micro_batches_change_nothing(model: MaskedLanguageModel, rows: list[Row
         assert result.gradient_norm == pytest.approx(whole.gradient_norm, rel=1e-5)
         for name, gradient in gradients(model).items():
             torch.testing.assert_close(gradient, expected[name], atol=1e-6, rtol=0)
+
+
+def documents_of(row: Row) -> list[Row]:
+    """A row for each document."""
+    ends = np.cumsum(row.lengths_D)[:-1]
+    parts = zip(np.split(row.ids_N, ends), np.split(row.labels_N, ends), row.lengths_D, strict=True)
+    return [Row(row.vocabulary, ids, labels, np.array([n]), row.segments_D6[:0]) for ids, labels, n in parts]
+
+
+def test_packing_changes_nothing(model: MaskedLanguageModel, rows: list[Row]) -> None:
+    whole = step(model, [micro_batch(rows, NAMES)])
+    expected = gradients(model)
+    apart = [document for row in rows for document in documents_of(row)]
+    assert len(apart) > 2 * len(rows)
+    order = np.random.default_rng(0).permutation(len(apart))
+    result = step(model, [micro_batch([apart[i] for i in half], NAMES) for half in np.array_split(order, 2)])
+    assert result.loss == pytest.approx(whole.loss, rel=1e-6)
+    assert (result.predicted, result.tokens) == (whole.predicted, whole.tokens)
+    for name, gradient in gradients(model).items():
+        torch.testing.assert_close(gradient, expected[name], atol=1e-6, rtol=0)
 
 
 def test_counts_are_of_the_global_batch(model: MaskedLanguageModel, rows: list[Row]) -> None:

@@ -15,6 +15,7 @@ from genomics_fm.training import evaluation
 from genomics_fm.training.evaluation import EvaluationConfig
 from genomics_fm.training.heldout import stretches_of_all
 from genomics_fm.training.markov import Markov, count_markov, reference_letters
+from genomics_fm.training.workers import Workers
 
 PROGRESS_SECONDS = 2.0
 
@@ -22,7 +23,7 @@ PROGRESS_SECONDS = 2.0
 def evaluate_folder(
     encoder: Path, files: Sequence[str], corpus: str | None, names: Sequence[str], config: EvaluationConfig
 ) -> dict[str, Any]:
-    """Score an encoder on stretches of files.
+    """Score an encoder on stretches of files, on a GPU where one is to be seen.
 
     Args:
         encoder: any folder of a masked language model with its vocabulary.
@@ -46,8 +47,8 @@ def evaluate_folder(
     stretches = stretches_of_all(files, config.segments, config.segment_bp, config.seed)
     _say(f"{len(stretches):,} stretches of {len(files)} files")
     markov, corpus_sha256 = _counted(corpus) if corpus else (None, None)
-    progress = _Progress()
-    found = evaluation.evaluate(model, ensemble, names or ensemble.names, stretches, markov, config, progress.report)
+    model, report = model.to(Workers.current().device), _Progress().report
+    found = evaluation.evaluate(model, ensemble, names or ensemble.names, stretches, markov, config, report)
     return {
         "format_version": evaluation.FORMAT_VERSION,
         "encoder": {"folder": encoder.name, "config_sha256": sha256_file(encoder / CONFIG), "about": about},

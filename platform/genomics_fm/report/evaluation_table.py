@@ -3,7 +3,8 @@
 from typing import Any
 
 NOTES = (
-    "accuracy: share of hidden bases read rightly. bits: Σ −log2 p / Σ hidden bases, where tokens stand side by side.",
+    "accuracy: share of hidden bases read rightly; a base behind the end of a piece that is too short counts as wrong.",
+    "bits: Σ −log2 p / Σ hidden bases, where tokens stand side by side.",
     "Markov models see the true letters before each base, hidden ones too, which the encoder does not;",
     "with 'both sides' they see what is visible on either side, as the encoder does.",
 )
@@ -27,7 +28,7 @@ def evaluation_text(result: dict[str, Any]) -> str:
                 cells = _number(of_model["base_accuracy"]), _number(of_model["bits_per_nucleotide"])
                 lines.append(_line(f"  Markov {model}", "", *cells, ""))
         lines.append("")
-    notes = NOTES if result["markov"] else NOTES[:1]
+    notes = NOTES if result["markov"] else NOTES[:2]
     return "\n".join([*lines, *notes, result["comparison"]]) + "\n"
 
 
