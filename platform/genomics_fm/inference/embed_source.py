@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+import torch
+
 from genomics_fm.artefacts import sha256_file
 from genomics_fm.errors import InputError
 from genomics_fm.inference.sources import TORCH_WEIGHTS, load_any
@@ -29,7 +31,7 @@ class EmbedSource:
 
 
 def open_source(folder: Path) -> EmbedSource:
-    """Load the encoder of a folder that `load_any` opens.
+    """Load the encoder of a folder that `load_any` opens, onto a GPU where there is one.
 
     Raises:
         InputError: no such folder, no model in it, or no vocabulary beside the model.
@@ -43,7 +45,7 @@ def open_source(folder: Path) -> EmbedSource:
         )
     weights = next(path for name in (WEIGHTS, TORCH_WEIGHTS) if (path := folder / name).is_file())
     return EmbedSource(
-        encoder=model.bert.eval(),
+        encoder=model.bert.eval().to("cuda" if torch.cuda.is_available() else "cpu"),
         vocabulary=vocabulary,
         default=about.get("vocabulary") or vocabulary.names[0],
         sha256=sha256_file(weights),
