@@ -76,7 +76,7 @@ def pretrained(
         "first_loss": lines[0]["loss"],
         "last_loss": {
             name: statistics.mean(line["loss"][name] for line in tail if name in line["loss"])
-            for name in lines[0]["loss"]
+            for name in sorted({name for line in tail for name in line["loss"]})
         },
     }
 
@@ -91,7 +91,7 @@ def draw(lines: list[dict[str, Any]], path: Path) -> None:
 
     tokens = np.cumsum([line["tokens"] for line in lines]) / 1e6
     figure, axes = plt.subplots(figsize=(7, 4), layout="constrained")
-    for name in lines[0]["loss"]:
+    for name in sorted({name for line in lines for name in line["loss"]}):
         axes.plot(tokens, [line["loss"].get(name, np.nan) for line in lines], label=name, linewidth=0.8)
     axes.set(xlabel="million tokens", ylabel="loss of a hidden token, nats", title="Pretraining")
     axes.legend(frameon=False)
