@@ -10,11 +10,12 @@ from torch import Tensor
 from genomics_fm.errors import InputError
 from genomics_fm.model.encoder import EncoderConfig
 from genomics_fm.model.heads import Pooling, new_classifier, new_language_model, new_token_classifier
-from genomics_fm.model.losses import class_weights, head_loss, positive_weights
+from genomics_fm.model.losses import Problem, class_weights, head_loss, positive_weights
 from genomics_fm.model.pooling import AttentionPooling, cls_of, content_of, mean_of_content, mean_over_bases
 from tests.corpora import dna
 from tests.vocabularies import every_kind
 
+torch.set_num_threads(1)
 TINY = EncoderConfig(vocabulary_size=64, layers=2, width=32, heads=4, ffn_width=48)
 LENGTHS = [9, 4, 3, 50, 2, 1, 17]
 """Documents with and without content: one of 3 tokens is CLS, prompt, SEP."""
@@ -194,3 +195,37 @@ def test_losses_refuse_what_they_cannot_mean() -> None:
         head_loss("classification", logits, torch.zeros(4, 2))
     with pytest.raises(InputError, match="weight_C given: give none for regression"):
         head_loss("regression", logits, torch.zeros(4, 2), torch.ones(2))
+
+
+def fitted(model: torch.nn.Module, problem: Problem, labels: Tensor, updates: int = 30) -> tuple[float, float]:
+    """First and last loss of training on four documents."""
+    ids = torch.randint(5, 64, (120,), generator=torch.Generator().manual_seed(2))
+    optimizer = torch.optim.AdamW(model.parameters(), lr=6e-3)
+    losses = []
+    for _ in range(updates):
+        loss = head_loss(problem, model(ids, [30, 40, 20, 30]), labels)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.item())
+    return losses[0], losses[-1]
+
+
+TABLE = torch.tensor([[1.0, 0.0], [0.0, 0.0], [1.0, 1.0], [0.0, 1.0]])
+
+
+@pytest.mark.parametrize("pooling", POOLINGS)
+@pytest.mark.parametrize(
+    ("problem", "labels"),
+    [("classification", torch.tensor([1, 0, 1, 0])), ("multilabel", TABLE), ("regression", 3 * TABLE - 1)],
+)
+def test_a_head_learns_four_documents_by_heart(pooling: Pooling, problem: Problem, labels: Tensor) -> None:
+    first, last = fitted(new_classifier(TINY, 2, 0, pooling), problem, labels)
+    assert last < 0.1 * first
+
+
+def test_a_token_head_learns_its_tokens_by_heart() -> None:
+    labels = torch.arange(120 - 4 * 3) % 3
+    labels[::5] = -100
+    first, last = fitted(new_token_classifier(TINY, 3, 0), "classification", labels, updates=60)
+    assert first == pytest.approx(np.log(3), rel=0.1) and last < 0.2 * first

@@ -13,6 +13,7 @@ from genomics_fm.model.heads import SequenceClassifier, new_classifier, new_toke
 from genomics_fm.model.lora import LoraSettings, add_lora, load_lora, merge_lora, save_lora, trainable_parameters
 from genomics_fm.model.losses import head_loss
 
+torch.set_num_threads(1)
 pytest.importorskip("peft")
 TINY = EncoderConfig(vocabulary_size=64, layers=2, width=32, heads=4, ffn_width=48)
 LENGTHS = [30, 9, 3, 21]

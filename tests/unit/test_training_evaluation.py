@@ -32,6 +32,7 @@ from genomics_fm.vocabulary.special import CLS_ID, MASK_ID, SEP_ID
 from tests.corpora import dna, write_fasta
 from tests.vocabularies import every_kind
 
+torch.set_num_threads(1)
 CONFIG = EvaluationConfig(segments=12, segment_bp=200)
 STRETCHES = [Stretch(f"s{i % 2}", f"c{i % 4}", 300 * i, dna(120 + 10 * i, i, "ACGT" * 9 + "N")) for i in range(12)]
 
