@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -6,7 +7,7 @@ from safetensors.torch import load_file
 
 from genomics_fm.errors import CorruptArtefact, InputError
 from genomics_fm.model.attention import alibi_slopes
-from genomics_fm.model.encoder import EncoderConfig
+from genomics_fm.model.encoder import ENCODERS, EncoderConfig
 from genomics_fm.model.heads import MaskedLanguageModel, mean_of_content, new_classifier, new_language_model
 from genomics_fm.model.published import load_published
 from genomics_fm.model.weights import (
@@ -38,19 +39,23 @@ def test_the_published_model_is_reproduced(position: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("shape", "alibi", "learned"),
-    [((12, 768, 12, 3072), 119.5e6, 119.905e6), ((24, 1024, 16, 4096), 411.4e6, 411.902e6)],
+    ("name", "exact", "published_millions"),
+    [
+        ("tiny", 1_382_882, None),
+        ("small", 24_468_066, None),
+        ("base", 119_511_906, (119.5, 119.9)),
+        ("large", 411_377_762, (411.4, 411.9)),
+    ],
 )
-def test_parameter_counts_of_the_published_sizes(shape: tuple[int, ...], alibi: float, learned: float) -> None:
-    for position, expected in (("alibi", alibi), ("ape", learned)):
-        with torch.device("meta"):
-            config = EncoderConfig(7266, *shape, position=position)
-            count = parameter_count(MaskedLanguageModel(config))
-        assert count == pytest.approx(expected, rel=5e-4)
-
-
-def test_tiny_has_about_one_and_a_half_million_parameters() -> None:
-    assert 1.3e6 < parameter_count(new_language_model(EncoderConfig(), 0)) < 1.8e6
+def test_parameter_counts_without_and_with_a_position_table(
+    name: str, exact: int, published_millions: tuple[float, float] | None
+) -> None:
+    with torch.device("meta"):
+        count = parameter_count(MaskedLanguageModel(ENCODERS[name]))
+        learned = parameter_count(MaskedLanguageModel(replace(ENCODERS[name], position="ape")))
+    assert (count, learned) == (exact, exact + 512 * ENCODERS[name].width)
+    if published_millions:
+        assert (round(count / 1e6, 1), round(learned / 1e6, 1)) == published_millions
 
 
 def test_slopes_for_powers_of_two_and_others() -> None:
@@ -86,6 +91,12 @@ def test_learned_positions_refuse_what_they_have_no_row_for() -> None:
     model = new_language_model(EncoderConfig(vocabulary_size=64, layers=1, width=16, heads=2, position="ape"), 0)
     with pytest.raises(InputError, match="513"):
         model(*documents(513))
+
+
+@pytest.mark.parametrize(("lengths", "tokens"), [([4, 0, 3], 7), ([4, -1, 4], 7), ([], 0), ([3, 3], 7)])
+def test_documents_without_tokens_are_refused(lengths: list[int], tokens: int) -> None:
+    with pytest.raises(InputError, match=f"in a row of {tokens}: give each at least 1, {tokens} in all"):
+        new_language_model(TINY, 0)(torch.zeros(tokens, dtype=torch.int64), lengths)
 
 
 def test_mean_leaves_out_cls_prompt_and_sep() -> None:

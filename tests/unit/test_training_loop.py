@@ -156,6 +156,15 @@ def test_rows_at_once_change_losses_by_rounding_only(corpus: Corpus, tmp_path: P
         assert one == pytest.approx(other, rel=1e-5)
 
 
+def test_checkpointed_activations_change_no_loss(corpus: Corpus, tmp_path: Path) -> None:
+    losses = []
+    for again in (False, True):
+        run = run_of(tmp_path / str(again), corpus, activation_checkpointing=again)
+        assert run.model.bert.checkpointing is again
+        losses.append(advance(run, 3))
+    assert losses[0] == losses[1]
+
+
 def test_pretraining_ends_with_an_encoder_its_vocabulary_and_where_it_comes_from(
     corpus: Corpus, vocabulary: Ensemble, tmp_path: Path
 ) -> None:

@@ -90,7 +90,7 @@ class Rectangle:
         length: L, of the longest.
         tokens: N, without padding.
         place_N: where each token stands in the (R · L) slots; None where there is no padding.
-        bias: added to the scores, float32. (R or 1, H or 1, L, L) to queries and keys as they stand; or, of a
+        bias: added to the scores; float32 on CPU, where the scores are not float64. (R or 1, H or 1, L, L) to queries and keys as they stand; or, of a
             `turned` rectangle, (1, H, L, L) to keys in reverse order.
         matrix: scores are computed as a matrix, else by the fused kernel.
         turned: keys and values are put in reverse order. Then the bias, −slope·|L − 1 − (i + j)|, depends on i + j
@@ -110,7 +110,7 @@ class Rectangle:
         """The rectangle of a run of `rectangles`."""
         longest, padded = lengths[0], lengths[-1] != lengths[0]
         matrix = longest <= MATRIX_TOKENS.get(dtype, 0)
-        turned = not (matrix or padded or slopes_H is None)
+        turned = device.type == "cpu" and not (matrix or padded or slopes_H is None)
         place_N = bias = None
         if turned and slopes_H is not None:
             offset_W = torch.arange(2 * longest - 1, device=device)
@@ -123,6 +123,8 @@ class Rectangle:
             place_N = keep_RL.flatten().nonzero()[:, 0]
             nothing_RL = torch.zeros(keep_RL.shape, device=device).masked_fill(~keep_RL, float("-inf"))
             bias = nothing_RL[:, None, None] if bias is None else bias + nothing_RL[:, None, None]
+        if bias is not None and (device.type != "cpu" or dtype == torch.float64):
+            bias = bias.to(dtype)  # only a CPU's kernel adds float32 to less; a wider one it would misread
         return cls(len(lengths), longest, sum(lengths), place_N, bias, matrix, turned)
 
     def attend(self, qkv_N3HK: Tensor) -> Tensor:

@@ -12,6 +12,7 @@ from typing import Any, Literal
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 from genomics_fm.errors import InputError, require
 from genomics_fm.model.attention import alibi_slopes, layout_of
@@ -71,7 +72,8 @@ class Embeddings(nn.Module):
         self.LayerNorm = nn.LayerNorm(config.width, eps=config.layer_norm_eps)
         self.learned_positions = config.position == "ape"
 
-    def forward(self, ids_N: Tensor, position_N: Tensor) -> Tensor:
+    def forward(self, ids_N: Tensor, position_N: Tensor | None) -> Tensor:
+        """Sum and normalise; `position_N` is looked at where positions are learned."""
         hidden_ND = self.word_embeddings(ids_N) + self.token_type_embeddings.weight[0]
         if self.learned_positions:
             hidden_ND = hidden_ND + self.position_embeddings(position_N)
@@ -135,7 +137,13 @@ class Layers(nn.Module):
 
 
 class Encoder(nn.Module):
-    """Packed token ids to hidden states."""
+    """Packed token ids to hidden states.
+
+    Attributes:
+        use_alibi: whether scores carry the ALiBi bias.
+        compiled: set by `compile`.
+        checkpointing: training keeps a layer's input alone, and computes the layer once more for its gradients.
+    """
 
     def __init__(self, config: EncoderConfig) -> None:
         super().__init__()
@@ -144,6 +152,7 @@ class Encoder(nn.Module):
         self.encoder = Layers(config)
         self.use_alibi = config.position == "alibi"
         self.compiled = False
+        self.checkpointing = False
 
     def forward(self, ids_N: Tensor, lengths: list[int], layers: int | None = None) -> Tensor:
         """Encode documents.
@@ -157,21 +166,32 @@ class Encoder(nn.Module):
             (N, D) hidden states after that layer, in packed order. A document's do not depend on its neighbours.
 
         Raises:
-            InputError: with learned positions, a document is longer than the table.
+            InputError: a document without tokens, lengths that do not add up to N, or, with learned positions, a
+                document that is longer than the table.
         """
-        config = self.config
-        if config.position == "ape" and max(lengths) > config.max_positions:
-            raise InputError(
-                f"document of {max(lengths)} tokens: over {config.max_positions} learned positions; split it"
-            )
+        self._check(len(ids_N), lengths)
         device = ids_N.device
-        position_N = positions(lengths).to(device)
-        slopes_H = alibi_slopes(config.heads).to(device) if self.use_alibi else None
+        slopes_H = alibi_slopes(self.config.heads).to(device) if self.use_alibi else None
         layout = layout_of(lengths, slopes_H, device, self._dtype(device), self.compiled)
-        hidden_PD = self.embeddings(layout.enter(ids_N), layout.enter(position_N))
+        learned = self.embeddings.learned_positions
+        position_P = layout.enter(positions(lengths).to(device)) if learned else None
+        hidden_PD = self.embeddings(layout.enter(ids_N), position_P)
+        again = self.checkpointing and torch.is_grad_enabled()
         for layer in self.encoder.layer[:layers]:
-            hidden_PD = layer(hidden_PD, layout.attend)
+            if again:
+                hidden_PD = checkpoint(layer, hidden_PD, layout.attend, use_reentrant=False)
+            else:
+                hidden_PD = layer(hidden_PD, layout.attend)
         return layout.leave(hidden_PD)
+
+    def _check(self, tokens: int, lengths: list[int]) -> None:
+        if min(lengths, default=0) < 1 or sum(lengths) != tokens:
+            raise InputError(
+                f"documents of {lengths[:8]} tokens in a row of {tokens}: give each at least 1, {tokens} in all"
+            )
+        most = self.config.max_positions
+        if self.embeddings.learned_positions and max(lengths) > most:
+            raise InputError(f"document of {max(lengths)} tokens: over {most} learned positions; split it")
 
     def compile(self, **options: Any) -> None:
         """Have `torch.compile` translate the layers, once for all of them; on CUDA, FlexAttention then attends.

@@ -47,6 +47,7 @@ class TrainingConfig:
         keep_checkpoints: whole checkpoints kept.
         threads: torch threads of a CPU worker.
         autocast: compute in bfloat16; on CUDA that is always so. Weights and moments stay in float32.
+        activation_checkpointing: keep a layer's input alone for the backward pass, and compute the layer twice.
         vocabulary_weights: w_v of the loss by vocabulary; 1 where absent.
         encoder: size; its vocabulary_size is taken from the vocabulary.
         stream: rows, segments and masks.
@@ -60,6 +61,7 @@ class TrainingConfig:
     keep_checkpoints: int = 2
     threads: int = 1
     autocast: bool = False
+    activation_checkpointing: bool = False
     vocabulary_weights: dict[str, float] = field(default_factory=dict)
     encoder: EncoderConfig = field(default_factory=EncoderConfig)
     stream: StreamConfig = field(default_factory=StreamConfig)
@@ -128,6 +130,7 @@ class Run:
         self.about = identity(config, corpus.sha256, vocabulary.sha256)
         encoder = EncoderConfig(**{**asdict(config.encoder), "vocabulary_size": vocabulary.size})
         self.model = model_on(self.workers, encoder, config.stream.seed)
+        self.model.bert.checkpointing = config.activation_checkpointing
         self.autocast = config.autocast or casts(self.workers)
         self.optimizer = adamw(self.model, config.optimizer)
         batches = Batches(corpus, vocabulary, config.stream, config.batch_rows, self.workers.rank, self.workers.world)
