@@ -71,10 +71,12 @@ def test_rows_of_like_sizes_are_laid_out_alike() -> None:
     assert laid_out_tokens(32_768) == 32_768 == laid_out_tokens(32_500)
 
 
-def attended(lengths: list[int], heads: int, width: int, alibi: bool, attend: object) -> tuple[Tensor, Tensor]:
+def attended(
+    lengths: list[int], heads: int, width: int, alibi: bool, attend: object, dtype: torch.dtype = torch.float32
+) -> tuple[Tensor, Tensor]:
     """By FlexAttention, run by `attend`, and by rectangles."""
     generator = torch.Generator().manual_seed(sum(lengths))
-    qkv_N3HK = torch.randn(sum(lengths), 3, heads, width, generator=generator)
+    qkv_N3HK = torch.randn(sum(lengths), 3, heads, width, generator=generator, dtype=dtype)
     slopes_H = alibi_slopes(heads) if alibi else None
     layout, plain = Flex(lengths, slopes_H, CPU), Rectangles(lengths, slopes_H, CPU, torch.float32)
     with torch.inference_mode():
@@ -90,6 +92,8 @@ def test_it_attends_as_rectangles_do(heads: int, width: int, alibi: bool, monkey
     for lengths in MIXES:
         made, expected = attended(lengths, heads, width, alibi, Flex.attend)
         torch.testing.assert_close(made, expected, atol=1e-5, rtol=0)
+    made, expected = attended(OFF_EDGES, heads, width, alibi, Flex.attend, torch.float64)
+    torch.testing.assert_close(made, expected, atol=1e-12, rtol=0)
 
 
 @pytest.mark.full

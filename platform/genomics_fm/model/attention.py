@@ -90,8 +90,8 @@ class Rectangle:
         length: L, of the longest.
         tokens: N, without padding.
         place_N: where each token stands in the (R · L) slots; None where there is no padding.
-        bias: added to the scores; float32 on CPU, where the scores are not float64. (R or 1, H or 1, L, L) to queries and keys as they stand; or, of a
-            `turned` rectangle, (1, H, L, L) to keys in reverse order.
+        bias: added to the scores; on CPU float32, or float64 where they are. (R or 1, H or 1, L, L) to queries and
+            keys as they stand; or, of a `turned` rectangle, (1, H, L, L) to keys in reverse order.
         matrix: scores are computed as a matrix, else by the fused kernel.
         turned: keys and values are put in reverse order. Then the bias, −slope·|L − 1 − (i + j)|, depends on i + j
             alone, and is a view of 2L − 1 numbers a head.

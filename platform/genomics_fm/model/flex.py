@@ -130,8 +130,9 @@ class Flex:
 
     def attend(self, qkv_P3HK: Tensor) -> Tensor:
         width = qkv_P3HK.shape[-1]
-        filled_P3HK = F.pad(qkv_P3HK, (0, max(LEAST_HEAD_WIDTH - width, 0)))
-        query, key, value = filled_P3HK.permute(1, 2, 0, 3)[:, None]  # each (1, H, P, K)
+        if width < LEAST_HEAD_WIDTH:
+            qkv_P3HK = F.pad(qkv_P3HK, (0, LEAST_HEAD_WIDTH - width))
+        query, key, value = qkv_P3HK.permute(1, 2, 0, 3)[:, None]  # each (1, H, P, K)
         attended_1HPK = flex_attention(query, key, value, score_mod=self.score, block_mask=self.mask, scale=width**-0.5)
         return attended_1HPK[0, :, :, :width].transpose(0, 1).flatten(1)
 

@@ -40,16 +40,24 @@ def _counts(micro_batches: list[MicroBatch], names: tuple[str, ...], workers: Wo
     return workers.sum(counts)
 
 
+def _moved(values: Tensor, device: torch.device) -> Tensor:
+    """Values on a device; to CUDA by a copy that does not wait for what is computed there."""
+    return values.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else values.to(device)
+
+
 def cross_entropy_sums(
     model: MaskedLanguageModel, batch: MicroBatch, vocabularies: int, device: torch.device
 ) -> Tensor:
     """Summed cross entropy of each vocabulary's predicted tokens, (V,) float32; 0 where there are none."""
-    logits_MV = model(batch.ids_N.to(device), batch.lengths, batch.select_M.to(device)).float()
-    if len(batch.labels_M) == 0:
+    ids_N, select_M, labels_M, vocabulary_M = (
+        _moved(values, device) for values in (batch.ids_N, batch.select_M, batch.labels_M, batch.vocabulary_M)
+    )
+    logits_MV = model(ids_N, batch.lengths, select_M).float()
+    if len(labels_M) == 0:
         return logits_MV.sum() * torch.zeros(vocabularies, device=device)  # keeps the graph for the collectives
-    loss_M = F.cross_entropy(logits_MV, batch.labels_M.to(device), reduction="none")
+    loss_M = F.cross_entropy(logits_MV, labels_M, reduction="none")
     # Not index_add: in deterministic mode CUDA sorts for it, and then adds what falls to one vocabulary one by one.
-    of_VM = batch.vocabulary_M.to(device) == torch.arange(vocabularies, device=device)[:, None]
+    of_VM = vocabulary_M == torch.arange(vocabularies, device=device)[:, None]
     return (of_VM * loss_M).sum(1)
 
 
