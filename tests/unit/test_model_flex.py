@@ -78,7 +78,7 @@ def attended(
     generator = torch.Generator().manual_seed(sum(lengths))
     qkv_N3HK = torch.randn(sum(lengths), 3, heads, width, generator=generator, dtype=dtype)
     slopes_H = alibi_slopes(heads) if alibi else None
-    layout, plain = Flex(lengths, slopes_H, CPU), Rectangles(lengths, slopes_H, CPU, torch.float32)
+    layout, plain = Flex(lengths, slopes_H, CPU), Rectangles(lengths, slopes_H, CPU, dtype)
     with torch.inference_mode():
         made = layout.leave(attend(layout, layout.enter(qkv_N3HK)))  # type: ignore[operator]
         return made, plain.leave(plain.attend(plain.enter(qkv_N3HK)))

@@ -171,7 +171,7 @@ class Encoder(nn.Module):
         """
         self._check(len(ids_N), lengths)
         device = ids_N.device
-        slopes_H = alibi_slopes(self.config.heads).to(device) if self.use_alibi else None
+        slopes_H = alibi_slopes(self.config.heads).to(device, non_blocking=True) if self.use_alibi else None
         layout = layout_of(lengths, slopes_H, device, self._dtype(device), self.compiled)
         learned = self.embeddings.learned_positions
         position_P = layout.enter(positions(lengths).to(device)) if learned else None
