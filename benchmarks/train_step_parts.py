@@ -41,7 +41,7 @@ from genomics_fm.training.workers import Workers
 from genomics_fm.vocabulary.ensemble import Ensemble
 
 MATRIX = {"cuda": 8192, "cpu": 128}
-PRODUCTS, WARM_PRODUCTS = 20, 5
+ROUNDS, PRODUCTS = 5, 20
 TOKENS = {"cuda": 32_768, "cpu": 1_024}
 """Tokens of a micro-batch, and slots of a padded one."""
 CPU_CONFIG = EncoderConfig(layers=2, width=32, heads=2, ffn_width=48)
@@ -61,7 +61,6 @@ class Variant:
         name: in the table.
         layout: in place of the encoder's own.
         compiled: whether layers are.
-        row_tokens: of packed rows; None for a row a document.
         bf16_weights: master weights in bfloat16 too, which bounds what autocast's casts and float32 residuals cost.
         kernels: needs CUDA's.
     """
@@ -69,55 +68,53 @@ class Variant:
     name: str
     layout: Callable[..., Any] | None = None
     compiled: bool = True
-    row_tokens: int | None = PADDED_TOKENS
     bf16_weights: bool = False
     kernels: bool = False
 
 
 PACKED = Variant("packed, compiled")
-DENSE = Variant("padded, dense bias, compiled", Padded, row_tokens=None)
-EAGER = Variant("padded, dense bias, eager", Padded, compiled=False, row_tokens=None)
-OURS_PADDED = Variant("padded, FlexAttention, compiled", PaddedFlex, row_tokens=None, kernels=True)
+DENSE = Variant("padded, dense bias, compiled", Padded)
+EAGER = Variant("padded, dense bias, eager", Padded, compiled=False)
+OURS_PADDED = Variant("padded, FlexAttention, compiled", PaddedFlex, kernels=True)
 BOUND = Variant("packed, compiled, bfloat16 weights (a bound, no training)", bf16_weights=True, kernels=True)
-PLANS = {
+KINDS = (LAW_BPE, SHORT_BPE, LAW_KMER, SHORT_KMER)
+Cases = list[tuple[Kind, int | None]]
+AT_512: Cases = [(kind, PADDED_TOKENS) for kind in KINDS]
+ALONE: Cases = [(kind, None) for kind in KINDS]
+PLANS: dict[str, list[tuple[Variant, Cases]]] = {
     "base": [
-        (PACKED, [LAW_BPE, SHORT_BPE, LAW_KMER, SHORT_KMER]),
-        (DENSE, [LAW_BPE, SHORT_BPE, LAW_KMER, SHORT_KMER]),
-        (replace(PACKED, row_tokens=2048), [LAW_BPE]),
-        (replace(PACKED, row_tokens=8192), [LAW_BPE]),
-        (EAGER, [LAW_BPE, SHORT_BPE]),
-        (OURS_PADDED, [LAW_BPE, SHORT_BPE]),
-        (BOUND, [LAW_BPE]),
+        (PACKED, [*AT_512, (LAW_BPE, 2048), (LAW_BPE, 8192)]),
+        (DENSE, ALONE),
+        (EAGER, ALONE[:2]),
+        (OURS_PADDED, ALONE[:2]),
+        (BOUND, AT_512[:1]),
     ],
-    "large": [
-        (PACKED, [LAW_BPE, SHORT_BPE, LAW_KMER, SHORT_KMER]),
-        (DENSE, [LAW_BPE, SHORT_BPE]),
-        (EAGER, [LAW_BPE]),
-        (OURS_PADDED, [LAW_BPE]),
-    ],
+    "large": [(PACKED, [*AT_512, (LAW_BPE, 2048)]), (DENSE, ALONE[:2]), (EAGER, ALONE[:1]), (OURS_PADDED, ALONE[:1])],
 }
-"""What is measured, most wanted first: time may run out."""
+"""What is measured, most wanted first, since time may run out: documents, and tokens of packed rows, or None for a row
+a document."""
 
 
 def measured_rate(workers: Workers) -> dict[str, Any]:
-    """bf16 products of random square matrices, TFLOP/s: the median of single products."""
+    """bf16 products of random square matrices, TFLOP/s: the median round of products in a row."""
     side = MATRIX[workers.device.type]
     generator = torch.Generator(workers.device).manual_seed(SEED)
     a, b = (torch.randn(side, side, generator=generator, device=workers.device).to(torch.bfloat16) for _ in range(2))
     seconds = []
-    for number in range(WARM_PRODUCTS + PRODUCTS):
+    for _ in range(1 + ROUNDS):  # the first warms up
         _wait(workers)
         started = time.perf_counter()
-        torch.mm(a, b)
+        for _ in range(PRODUCTS):
+            torch.mm(a, b)
         _wait(workers)
-        seconds += [time.perf_counter() - started] * (number >= WARM_PRODUCTS)
+        seconds.append((time.perf_counter() - started) / PRODUCTS)
     cuda = workers.device.type == "cuda"
     return {
         "device": torch.cuda.get_device_name() if cuda else "CPU",
         "torch": torch.__version__,
         "python": sys.version.split()[0],
         "matrix": side,
-        "tflops": 2 * side**3 / statistics.median(seconds) / TERA,
+        "tflops": 2 * side**3 / statistics.median(seconds[1:]) / TERA,
     }
 
 
@@ -126,12 +123,13 @@ def _wait(workers: Workers) -> None:
         torch.cuda.synchronize()
 
 
-def batches_of(kind: Kind, variant: Variant, vocabulary: Ensemble | None, size: int, device: str) -> list[MicroBatch]:
-    """Micro-batches of a kind, to be taken in turn."""
+def batches_of(
+    kind: Kind, row_tokens: int | None, vocabulary: Ensemble | None, size: int, device: str
+) -> list[MicroBatch]:
+    """Micro-batches of a kind, to be taken in turn; packed into rows, or for a row a document."""
     lengths_D = token_lengths(kind, vocabulary, DOCUMENTS[device])
     tokens = TOKENS[device]
-    packed = variant.row_tokens
-    found = packed_lengths(lengths_D, tokens, packed) if packed else padded_lengths(lengths_D, tokens)
+    found = packed_lengths(lengths_D, tokens, row_tokens) if row_tokens else padded_lengths(lengths_D, tokens)
     return [micro_batch_of(lengths, kind, size, seed) for seed, lengths in enumerate(found[: BATCHES[device]])]
 
 
@@ -145,13 +143,13 @@ def layout_for(variant: Variant) -> Callable[..., Any]:
 
 def stepper(config: EncoderConfig, variant: Variant, workers: Workers) -> Callable[[MicroBatch], Any]:
     """A new model, and a function that makes one update of it: `training.step`'s, as in a real training."""
-    torch._dynamo.reset()
     encoder.layout_of = layout_for(variant)
     model = new_language_model(config, SEED)
     cuda = workers.device.type == "cuda"
     if variant.bf16_weights:
         model.to(torch.bfloat16)
     if variant.compiled and cuda:
+        torch._dynamo.reset()
         model.bert.compile()
     model.to(workers.device)
     optimizer = adamw(model, OptimizerConfig())
@@ -174,7 +172,8 @@ def timed(step: Callable[[MicroBatch], Any], batches: list[MicroBatch], workers:
     for _ in range(WARM_STEPS[workers.device.type]):
         step(next(turn))
     _wait(workers)
-    start, seconds = time.perf_counter(), []
+    seconds: list[float] = []
+    start = time.perf_counter()
     least, enough = len(batches), STEP_SECONDS[workers.device.type]
     while len(seconds) < least or time.perf_counter() - start < enough:
         before = time.perf_counter()
@@ -200,20 +199,20 @@ def size_rows(
     cuda = workers.device.type == "cuda"
     size = vocabulary.size if vocabulary else VOCABULARY_SIZE
     config = replace(ENCODERS[name] if cuda else CPU_CONFIG, vocabulary_size=size)
-    for variant, kinds in PLANS[name]:
-        what = {"variant": variant.name, "row_tokens": variant.row_tokens}
-        if not cuda and (variant.kernels or (variant.row_tokens or 0) > TOKENS["cpu"]):
-            yield {**what, "left_out": "needs CUDA"}
-            continue
+    for variant, cases in PLANS[name]:
         step: Callable[[MicroBatch], Any] | None = None
-        for kind in kinds:
+        for kind, row_tokens in cases:
+            what = {"variant": variant.name, "row_tokens": row_tokens, "documents": kind.name}
+            if not cuda and (variant.kernels or (row_tokens or 0) > TOKENS["cpu"]):
+                yield {**what, "left_out": "needs CUDA"}
+                continue
             if time.perf_counter() > until:
-                yield {**what, "documents": kind.name, "left_out": "no time"}
+                yield {**what, "left_out": "no time"}
                 continue
             step = step or stepper(config, variant, workers)
-            batches = batches_of(kind, variant, vocabulary, size, workers.device.type)
-            yield {**what, "documents": kind.name, **_figures(timed(step, batches, workers), batches, config, rate)}
-            if variant is PACKED and kind is LAW_BPE:
+            batches = batches_of(kind, row_tokens, vocabulary, size, workers.device.type)
+            yield {**what, **_figures(timed(step, batches, workers), batches, config, rate)}
+            if variant is PACKED and (kind, row_tokens) == AT_512[0]:
                 laid_out = {laid_out_tokens(len(batch.ids_N)) if cuda else len(batch.ids_N) for batch in batches}
                 yield {"split": time_split(step, batches, config, laid_out, cuda)}
         del step

@@ -68,7 +68,7 @@ def time_split(
     spent: dict[str, float] = defaultdict(float)
     products: dict[str, float] = defaultdict(float)
     for event in seen.key_averages(group_by_input_shape=True):
-        if event.is_user_annotation:  # spans kernels that are counted themselves
+        if getattr(event, "is_user_annotation", False):  # spans kernels that are counted themselves
             continue
         on_card = event.device_type == DeviceType.CUDA
         own = event.self_device_time_total if cuda else event.self_cpu_time_total

@@ -21,7 +21,7 @@ def line(row: dict[str, Any]) -> str:
     """A row in words, as it is found."""
     if "split" in row:
         return "time: " + ", ".join(f"{name} {100 * share:.1f} %" for name, share in row["split"].items())
-    what = f"{row.get('documents', 'all')}, {row['variant']}, rows of {row['row_tokens'] or 'a document'}"
+    what = f"{row['documents']}, {row['variant']}, rows of {row['row_tokens'] or 'a document'}"
     if "left_out" in row:
         return f"{what}: left out, {row['left_out']}"
     return (
@@ -35,7 +35,7 @@ def table(rows: list[dict[str, Any]]) -> str:
     for row in rows:
         if "split" in row:
             continue
-        cells = [row.get("documents", "all"), row["variant"], str(row["row_tokens"] or "a document")]
+        cells = [row["documents"], row["variant"], str(row["row_tokens"] or "a document")]
         if "left_out" in row:
             cells += [f"left out: {row['left_out']}", *[""] * 5]
         else:
