@@ -95,12 +95,12 @@ def test_every_document_is_in_one_rectangle_with_little_padding() -> None:
     assert rectangles([20_000, 20_000]) == [[20_000], [20_000]]
 
 
-@pytest.mark.parametrize("dtype", [FLOAT, HALF])
+@pytest.mark.parametrize("dtype", [FLOAT, HALF, torch.float64])
 def test_the_bias_of_a_long_document_takes_few_bytes(dtype: torch.dtype) -> None:
     """Dense, twelve heads of 32,000 tokens would take 49 GB."""
     long = Rectangle.of([32_000], alibi_slopes(12), CPU, dtype)
     assert long.bias is not None and long.bias.shape == (1, 12, 32_000, 32_000)
-    assert long.bias.untyped_storage().nbytes() < 4e6
+    assert long.bias.untyped_storage().nbytes() < 7e6
     assert Rectangle.of([32_000], None, CPU, dtype).bias is None
 
 

@@ -111,20 +111,20 @@ class Rectangle:
         longest, padded = lengths[0], lengths[-1] != lengths[0]
         matrix = longest <= MATRIX_TOKENS.get(dtype, 0)
         turned = device.type == "cpu" and not (matrix or padded or slopes_H is None)
+        # Only a CPU's kernel adds float32 to scores of less; wider ones it would misread.
+        wanted = torch.float32 if device.type == "cpu" and dtype != torch.float64 else dtype
         place_N = bias = None
         if turned and slopes_H is not None:
             offset_W = torch.arange(2 * longest - 1, device=device)
-            ramp_HW = -slopes_H[:, None] * (offset_W - (longest - 1)).abs()
+            ramp_HW = (-slopes_H[:, None] * (offset_W - (longest - 1)).abs()).to(wanted)
             bias = ramp_HW.as_strided((1, len(slopes_H), longest, longest), (0, 2 * longest - 1, 1, 1))
         elif slopes_H is not None:
-            bias = (-slopes_H[:, None, None] * _distances(longest, device))[None]
+            bias = (-slopes_H[:, None, None] * _distances(longest, device))[None].to(wanted)
         if padded:
             keep_RL = torch.arange(longest, device=device) < torch.tensor(lengths, device=device)[:, None]
             place_N = keep_RL.flatten().nonzero()[:, 0]
-            nothing_RL = torch.zeros(keep_RL.shape, device=device).masked_fill(~keep_RL, float("-inf"))
+            nothing_RL = torch.zeros(keep_RL.shape, device=device, dtype=wanted).masked_fill(~keep_RL, float("-inf"))
             bias = nothing_RL[:, None, None] if bias is None else bias + nothing_RL[:, None, None]
-        if bias is not None and (device.type != "cpu" or dtype == torch.float64):
-            bias = bias.to(dtype)  # only a CPU's kernel adds float32 to less; a wider one it would misread
         return cls(len(lengths), longest, sum(lengths), place_N, bias, matrix, turned)
 
     def attend(self, qkv_N3HK: Tensor) -> Tensor:
