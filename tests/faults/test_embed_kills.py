@@ -1,4 +1,4 @@
-"""`genomics-fm embed` killed with SIGKILL, again and again, ends in the bytes of a run that was left alone."""
+"""`genomics-fm embed` killed with SIGKILL ends in the bytes of a run that was left alone; a full disk is said."""
 
 import subprocess
 import sys
@@ -14,7 +14,7 @@ from tests.embedding import write_encoder
 
 LIMIT_SECONDS = 120
 MOMENTS = [[1, 3], pytest.param([0, 1, 1, 2, 2, 3, 3, 4, 4], marks=pytest.mark.full)]
-"""How many windows of about 5 are done, or more, when it is killed."""
+"""How many windows of 4 are done, or more, when it is killed."""
 
 
 def arguments(fasta: Path, encoder: Path, target: Path) -> list[str]:
@@ -47,6 +47,17 @@ def test_kills_change_no_byte(moments: list[int], tmp_path: Path) -> None:
     assert any(killed)
     ended = command(*words)
     assert ended.code == 0, ended.err
-    assert "going on after" in ended.err
+    assert "earlier run" in ended.err
     assert target.read_bytes() == whole.read_bytes()
     assert sorted(path.name for path in tmp_path.iterdir()) == ["encoder", "in.fa", "out.parquet", "whole.parquet"]
+
+
+def test_a_full_disk_ends_in_one_line_and_no_table(small_disk: Path, tmp_path: Path) -> None:
+    fasta = write_fasta(tmp_path / "in.fa", {f"s{i}": dna(1_000, i) for i in range(20)})
+    ended = command(*arguments(fasta, write_encoder(tmp_path / "encoder"), small_disk / "out.parquet"))
+    assert ended.code == 4, ended.err
+    lines = [line for line in ended.err.splitlines() if not line.startswith("embed: ")]
+    assert len(lines) == 1
+    assert lines[0].startswith(f"error: {small_disk}")
+    assert "disk full" in lines[0]
+    assert not (small_disk / "out.parquet").exists()

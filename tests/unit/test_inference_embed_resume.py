@@ -83,8 +83,9 @@ def test_a_run_that_died_while_it_joined_the_parts_computes_nothing_again(
         patch.setattr(pq.ParquetWriter, "write_table", lambda *_, **__: (_ for _ in ()).throw(KilledError()))
         embed(small_source(), fasta, target)
     monkeypatch.setattr(embed_module, "_rows", lambda *_: pytest.fail("computed again"))
-    summary, _ = embed(small_source(), fasta, target)
+    summary, said = embed(small_source(), fasta, target)
     assert summary.tokens == 0
+    assert said[-1] == "every sequence was computed by an earlier run"
     assert target.read_bytes() == whole.read_bytes()
 
 

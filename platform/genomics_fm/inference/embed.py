@@ -93,6 +93,7 @@ def embed_file(source: EmbedSource, path: str, target: Path, settings: EmbedSett
             progress.begin()
             parts.write(_rows(how, window, source.vocabulary, name, settings.pooling))
             progress.done(window)
+        progress.end()
         parts.finish(target, made_of)
     return EmbedSummary(found.sequences, progress.tokens, time.monotonic() - started)
 

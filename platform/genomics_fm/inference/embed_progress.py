@@ -41,6 +41,11 @@ class Progress:
             self._last = now
             self.say(self._line(now - self._started))
 
+    def end(self) -> None:
+        """No window is left: say so where an earlier run had computed them all."""
+        if self._skipped and not self.tokens:
+            self.say("every sequence was computed by an earlier run")
+
     def _count(self, window: Window) -> None:
         self._sequences += len(window.names)
         self._letters += int(window.offsets_S[-1])
