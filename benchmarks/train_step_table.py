@@ -72,13 +72,14 @@ def goals(size: str, rows: list[dict[str, Any]]) -> list[str]:
     return said
 
 
-def report(output: Path, failed: dict[str, str]) -> str:
+def figures(output: Path, parts: list[str]) -> dict[str, Any]:
+    """What each part left, where it left something."""
+    paths = {name: output / f"{name}.json" for name in parts}
+    return {name: json.loads(path.read_text()) for name, path in paths.items() if path.is_file()}
+
+
+def report(found: dict[str, Any], failed: dict[str, str]) -> str:
     """Everything that was measured, and what failed or is missing."""
-    found = {
-        path.stem: json.loads(path.read_text())
-        for path in (output / f"{name}.json" for name in ("card", "base", "large", "parity", "pretrain"))
-        if path.is_file()
-    }
     parts = []
     if card := found.get("card"):
         parts.append(
