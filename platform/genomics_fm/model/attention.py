@@ -2,7 +2,7 @@
 
 FlexAttention has no backward on CPU and varlen kernels take no bias, hence the plain path here: documents in order of
 length, the long ones and those of one length attended where they lie, short ones of similar length in one padded
-rectangle. The ALiBi bias of a fused kernel takes O(L) memory, so a document may be of any length.
+rectangle. Without padding the ALiBi bias takes O(L) memory, so a document may be of any length.
 """
 
 import itertools
@@ -110,7 +110,7 @@ class Rectangle:
         """The rectangle of a run of `rectangles`."""
         longest, padded = lengths[0], lengths[-1] != lengths[0]
         matrix = longest <= MATRIX_TOKENS.get(dtype, 0)
-        turned = device.type == "cpu" and not (matrix or padded or slopes_H is None)
+        turned = device.type == "cpu" and not padded and slopes_H is not None
         # Only a CPU's kernel adds float32 to scores of less; wider ones it would misread.
         wanted = torch.float32 if device.type == "cpu" and dtype != torch.float64 else dtype
         place_N = bias = None
