@@ -182,3 +182,10 @@ def test_checkpointing_changes_no_bit() -> None:
         again = gradients(model, [MIXES["mixed"]])
     assert sum(saved) < before / 2
     assert all(torch.equal(gradient, again[name]) for name, gradient in plain.items())
+
+
+def test_linear_layers_infer_as_they_train() -> None:
+    model, lengths = shaped(3, 24), MIXES["mixed"]
+    with torch.no_grad():
+        found = model(drawn(lengths), lengths)
+    torch.testing.assert_close(found, model(drawn(lengths), lengths).detach(), atol=1e-5, rtol=0)

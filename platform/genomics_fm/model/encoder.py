@@ -20,6 +20,7 @@ from genomics_fm.model.attention import alibi_slopes, layout_of
 INITIAL_STD = 0.02
 MOST_TRANSLATIONS = 64
 """Layers are compiled anew for each number of tokens laid out, with and without gradients; torch keeps 8 by default."""
+ONEDNN = torch.backends.mkldnn.is_available()
 Attend = Callable[[Tensor], Tensor]
 """Queries, keys and values (P, 3, H, K) to what was attended to, (P, H·K)."""
 
@@ -80,11 +81,22 @@ class Embeddings(nn.Module):
         return self.LayerNorm(hidden_ND)
 
 
+class Linear(nn.Linear):
+    """`nn.Linear`, by oneDNN where a CPU infers in float32: 1.2 times as fast as torch's choice on an AMD EPYC at 512
+    tokens, 1.5 times at 72. oneDNN's operator has no gradient."""
+
+    def forward(self, given_PI: Tensor) -> Tensor:
+        plain = torch.is_grad_enabled() or torch.compiler.is_compiling() or torch.is_autocast_enabled("cpu")
+        if plain or given_PI.device.type != "cpu" or given_PI.dtype != torch.float32 or not ONEDNN:
+            return super().forward(given_PI)
+        return torch.ops.mkldnn._linear_pointwise(given_PI, self.weight, self.bias, "none", [], "")
+
+
 class SelfAttention(nn.Module):
     def __init__(self, config: EncoderConfig) -> None:
         super().__init__()
         self.heads = config.heads
-        self.Wqkv = nn.Linear(config.width, 3 * config.width)
+        self.Wqkv = Linear(config.width, 3 * config.width)
 
     def forward(self, hidden_PD: Tensor, attend: Attend) -> Tensor:
         return attend(self.Wqkv(hidden_PD).unflatten(-1, (3, self.heads, -1)))
@@ -93,7 +105,7 @@ class SelfAttention(nn.Module):
 class AttentionOutput(nn.Module):
     def __init__(self, config: EncoderConfig) -> None:
         super().__init__()
-        self.dense = nn.Linear(config.width, config.width)
+        self.dense = Linear(config.width, config.width)
         self.LayerNorm = nn.LayerNorm(config.width, eps=config.layer_norm_eps)
 
     def forward(self, attended_ND: Tensor, residual_ND: Tensor) -> Tensor:
@@ -110,8 +122,8 @@ class Attention(nn.Module):
 class GatedFfn(nn.Module):
     def __init__(self, config: EncoderConfig) -> None:
         super().__init__()
-        self.gated_layers = nn.Linear(config.width, 2 * config.ffn_width, bias=False)
-        self.wo = nn.Linear(config.ffn_width, config.width)
+        self.gated_layers = Linear(config.width, 2 * config.ffn_width, bias=False)
+        self.wo = Linear(config.ffn_width, config.width)
         self.layernorm = nn.LayerNorm(config.width, eps=config.layer_norm_eps)
 
     def forward(self, hidden_ND: Tensor) -> Tensor:
