@@ -33,6 +33,8 @@ FLUSH_SECONDS = 1.0
 CLOSE_SECONDS = 15.0
 BATCH_ROWS = 500
 MAX_PARAMETER_LENGTH = 500
+REFUSED = re.compile(r"[^\w\-. :/]")
+"""Characters that MLflow takes in no name; a name of ours may hold any, as a baseline's has a comma."""
 
 
 def resolve_uri(uri: str | None) -> str:
@@ -174,7 +176,7 @@ class Run:
         with self._forgiving():
             from mlflow.entities import Param
 
-            params = [Param(k, str(v)[:MAX_PARAMETER_LENGTH]) for k, v in leaves.items()]
+            params = [Param(REFUSED.sub("_", k), str(v)[:MAX_PARAMETER_LENGTH]) for k, v in leaves.items()]
             self.client.log_batch(self.run_id, params=params)
             self.client.log_dict(self.run_id, json.loads(json.dumps(values, default=str)), "config.json")
 

@@ -20,7 +20,8 @@ from genomics_fm.model.attention import alibi_slopes, layout_of
 INITIAL_STD = 0.02
 MOST_TRANSLATIONS = 64
 """Layers are compiled anew for each number of tokens laid out, with and without gradients; torch keeps 8 by default."""
-ONEDNN = torch.backends.mkldnn.is_available()
+ONEDNN = torch.backends.mkldnn.is_available() and hasattr(torch.ops.mkldnn, "_linear_pointwise")
+"""Whether the operator is there: it has no public name, and builds for other processors may lack it."""
 Attend = Callable[[Tensor], Tensor]
 """Queries, keys and values (P, 3, H, K) to what was attended to, (P, H·K)."""
 
