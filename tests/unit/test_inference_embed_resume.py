@@ -189,10 +189,13 @@ def test_the_command(fasta: Path, tmp_path: Path) -> None:
         (["absent.fa", "--encoder", ".", "-o", "out.parquet"], "absent.fa: no such file"),
         (["IN", "--encoder", "absent", "-o", "out.parquet"], "absent: no such folder"),
         (["IN", "--encoder", "absent", "-o", "out.csv"], "out.csv: not a .parquet name"),
+        (["IN", "--encoder", "absent", "-o", "FOLDER"], "folder.parquet: a folder"),
     ],
 )
 def test_what_the_command_refuses(arguments: list[str], words: str, fasta: Path, tmp_path: Path) -> None:
-    result = CliRunner().invoke(app, ["embed", *(str(fasta) if word == "IN" else word for word in arguments)])
+    (tmp_path / "folder.parquet").mkdir()
+    paths = {"IN": str(fasta), "FOLDER": str(tmp_path / "folder.parquet")}
+    result = CliRunner().invoke(app, ["embed", *(paths.get(word, word) for word in arguments)])
     assert result.exit_code == 2
     lines = result.stderr.splitlines()
     assert [line for line in lines if line.startswith("error: ")] == [lines[-1]]

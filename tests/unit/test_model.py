@@ -99,6 +99,12 @@ def test_documents_without_tokens_are_refused(lengths: list[int], tokens: int) -
         new_language_model(TINY, 0)(torch.zeros(tokens, dtype=torch.int64), lengths)
 
 
+@pytest.mark.parametrize("layers", [-1, TINY.layers + 1])
+def test_layers_there_are_not_are_refused(layers: int) -> None:
+    with pytest.raises(InputError, match=f"layers {layers}: give 0 to {TINY.layers}"):
+        new_language_model(TINY, 0).bert(*documents(5), layers)
+
+
 def test_mean_leaves_out_cls_prompt_and_sep() -> None:
     hidden = torch.arange(18, dtype=torch.float32).reshape(9, 2)
     pooled = mean_of_content(hidden, [5, 4])

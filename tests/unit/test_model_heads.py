@@ -197,6 +197,11 @@ def test_losses_refuse_what_they_cannot_mean() -> None:
         head_loss("regression", logits, torch.zeros(4, 2), torch.ones(2))
 
 
+def test_an_unknown_pooling_is_refused() -> None:
+    with pytest.raises(InputError, match="pooling max: give one of mean, cls, attention"):
+        new_classifier(EncoderConfig(), 2, 0, "max")  # type: ignore[arg-type]
+
+
 def fitted(model: torch.nn.Module, problem: Problem, labels: Tensor, updates: int = 30) -> tuple[float, float]:
     """First and last loss of training on four documents."""
     ids = torch.randint(5, 64, (120,), generator=torch.Generator().manual_seed(2))

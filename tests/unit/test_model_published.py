@@ -88,6 +88,7 @@ class Planted:
         return Path.touch, (self.path,)
 
 
+@pytest.mark.filterwarnings("error:Detected pickle protocol")
 def test_a_planted_pickle_is_refused_and_not_executed(tmp_path: Path) -> None:
     proof = tmp_path / "executed"
     (tmp_path / "old.bin").write_bytes(pickle.dumps({"weight": Planted(proof)}))
@@ -96,6 +97,7 @@ def test_a_planted_pickle_is_refused_and_not_executed(tmp_path: Path) -> None:
         done = runner.invoke(app, ["import-weights", str(tmp_path / name), str(CONFIG), str(tmp_path / "out")])
         assert done.exit_code == 3 and not proof.exists()
         assert "never executed" in done.stderr and len(done.stderr.strip().splitlines()) == 1
+        assert "weights_only" not in done.stderr, "torch's advice to execute it after all is not passed on"
     assert not (tmp_path / "out").exists()
     pickle.loads((tmp_path / "old.bin").read_bytes())
     assert proof.exists(), "the plant does nothing, so the test above shows nothing"
@@ -122,7 +124,9 @@ def test_damaged_and_foreign_files_are_refused(tmp_path: Path) -> None:
     ("change", "error", "what"),
     [
         ({"hidden_size": None}, InputError, "no hidden_size"),
-        ({"hidden_size": "48"}, InputError, "not a number"),
+        ({"hidden_size": "48"}, InputError, "width '48': not a whole number"),
+        ({"num_hidden_layers": 3.0}, InputError, "layers 3.0: not a whole number"),
+        ({"layer_norm_eps": "tiny"}, InputError, "layer_norm_eps 'tiny': not a number"),
         ({"hidden_act": "relu"}, InputError, "relu"),
         ({"num_hidden_layers": 4}, CorruptArtefact, "missing: bert.encoder.layer.3"),
         ({"vocab_size": 65}, CorruptArtefact, "of another shape"),

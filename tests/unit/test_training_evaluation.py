@@ -250,7 +250,9 @@ def test_the_command_refuses_in_one_line(tmp_path: Path, vocabulary: Ensemble) -
     real_model(vocabulary, tmp_path / "encoder")
     fasta = write_fasta(tmp_path / "in.fa", {"x": dna(500, 1)})
     output = ("-o", tmp_path / "out.json")
+    (tmp_path / "folder.json").mkdir()
     cases = [
+        ((tmp_path / "encoder", fasta, "-o", tmp_path / "folder.json"), "folder.json: a folder"),
         ((tmp_path / "no", fasta, *output), "no such folder"),
         ((tmp_path / "encoder", tmp_path / "no.fa", *output), "no.fa"),
         ((tmp_path / "encoder", fasta, "-o", tmp_path / "out.txt"), "not a .json name"),

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from genomics_fm.commands.options import Debug
+from genomics_fm.commands.options import Debug, refuse_folder
 from genomics_fm.errors import InputError, one_line_errors
 
 
@@ -71,6 +71,7 @@ def evaluate(
     with one_line_errors(debug or context.obj):
         if output.suffix != ".json":
             raise InputError(f"{output}: not a .json name; the figures are written as JSON")
+        refuse_folder(output)
         import torch
 
         from genomics_fm.artefacts import write_sealed_json

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from genomics_fm.commands.options import Debug
+from genomics_fm.commands.options import Debug, refuse_folder
 from genomics_fm.errors import InputError, one_line_errors
 
 
@@ -84,8 +84,9 @@ def _say_embed(line: str) -> None:
 
 
 def _check_paths(source: str, output: Path) -> None:
-    """Refuse before anything is loaded what cannot be read or is not named as parquet."""
+    """Refuse before anything is loaded what cannot be read, is not named as parquet, or is a folder."""
     if not Path(source).exists() and not source.startswith("package:"):
         raise InputError(f"{source}: no such file; check the path")
     if output.suffix != ".parquet":
         raise InputError(f"{output}: not a .parquet name; the table is written as parquet")
+    refuse_folder(output)

@@ -40,8 +40,8 @@ def open_source(folder: Path) -> EmbedSource:
     model, vocabulary, about = load_any(folder)
     if vocabulary is None:
         raise InputError(
-            f"{folder}: no {FILE_NAME} beside the model, so nothing tells letters from tokens; "
-            "import the weights with `genomics-fm import-weights --vocabulary`"
+            f"{folder}: no {FILE_NAME} beside the model, so nothing makes tokens of letters; "
+            "put the one it was trained with there"
         )
     weights = next(path for name in (WEIGHTS, TORCH_WEIGHTS) if (path := folder / name).is_file())
     return EmbedSource(

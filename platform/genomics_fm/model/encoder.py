@@ -179,10 +179,12 @@ class Encoder(nn.Module):
             (N, D) hidden states after that layer, in packed order. A document's do not depend on its neighbours.
 
         Raises:
-            InputError: a document without tokens, lengths that do not add up to N, or, with learned positions, a
-                document that is longer than the table.
+            InputError: a document without tokens, lengths that do not add up to N, layers there are not, or, with
+                learned positions, a document that is longer than the table.
         """
         self._check(len(ids_N), lengths)
+        most = len(self.encoder.layer)
+        require(layers is None or 0 <= layers <= most, "layers", layers, f"0 to {most}")
         device = ids_N.device
         slopes_H = alibi_slopes(self.config.heads).to(device, non_blocking=True) if self.use_alibi else None
         layout = layout_of(lengths, slopes_H, device, self._dtype(device), self.compiled)

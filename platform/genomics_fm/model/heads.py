@@ -1,11 +1,12 @@
 """What sits on the encoder: masked language modelling, and classes, labels or numbers for sequences and tokens."""
 
-from typing import Literal
+from typing import Literal, get_args
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from genomics_fm.errors import require
 from genomics_fm.model.encoder import Encoder, EncoderConfig, initialise
 from genomics_fm.model.pooling import AttentionPooling, cls_of, content_of, mean_of_content
 
@@ -86,8 +87,12 @@ class SequenceClassifier(nn.Module):
             outputs: classes, labels or targets.
             pooling: over content tokens, or the CLS token, which masked language modelling leaves untrained.
             dropout: of the pooled vector, while training; drawn from torch's global generator.
+
+        Raises:
+            InputError: an unknown pooling.
         """
         super().__init__()
+        require(pooling in get_args(Pooling), "pooling", pooling, f"one of {', '.join(get_args(Pooling))}")
         self.bert = Encoder(config)
         self.pooling = pooling
         if pooling == "attention":

@@ -2,6 +2,7 @@
 
 import errno
 import json
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from pickle import UnpicklingError
@@ -29,6 +30,8 @@ NAMES = {
 """Keys of a published `config.json`, and what we call them."""
 DEFAULTED = ("max_position_embeddings", "type_vocab_size", "layer_norm_eps")
 """Keys without which BERT's own values hold, which are ours too."""
+FRACTIONS = ("layer_norm_eps",)
+"""What need not be whole."""
 POSITIONS = ("alibi", "ape")
 TORCH_SUFFIXES = (".bin", ".pt", ".pth")
 POSITION_TABLE = "bert.embeddings.position_embeddings."
@@ -119,9 +122,10 @@ def published_config(path: Path, position: str = "alibi") -> EncoderConfig:
     if values.get("hidden_act", "gelu") != "gelu":
         raise InputError(f"{path}: hidden_act {values['hidden_act']!r}: only 'gelu' is built; check the config")
     sizes = {ours: values[theirs] for theirs, ours in NAMES.items() if theirs in values}
-    strange = [f"{name} {value!r}" for name, value in sizes.items() if type(value) not in (int, float)]
-    if strange:
-        raise InputError(f"{path}: {strange[0]}: not a number; give the config.json that belongs to the weights")
+    for name, value in sizes.items():
+        if type(value) is not int and not (name in FRACTIONS and type(value) is float):
+            what = "number" if name in FRACTIONS else "whole number"
+            raise InputError(f"{path}: {name} {value!r}: not a {what}; give the config.json of the weights")
     return EncoderConfig(position=position, **sizes)  # type: ignore[arg-type]
 
 
@@ -139,18 +143,25 @@ def read_checkpoint(path: Path) -> dict[str, Tensor]:
     if path.suffix not in TORCH_SUFFIXES:
         raise InputError(f"{path}: neither .safetensors nor {', '.join(TORCH_SUFFIXES)}; give one of these")
     try:
-        value = torch.load(path, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # of pickle's dialect: what cannot be read is an error below
+            value = torch.load(path, map_location="cpu", weights_only=True)
     except (UnpicklingError, RuntimeError, EOFError, ValueError, KeyError, AttributeError, TypeError, OSError) as error:
         if isinstance(error, OSError) and error.errno != errno.EINVAL:  # that is how a file cut short shows
             raise
-        reason = f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else 'no reason given'}"
         raise CorruptArtefact(
-            f"{path}: damaged, or holds more than tensors, which is never executed ({reason}); "
+            f"{path}: damaged, or holds more than tensors, which is never executed ({_reason(error)}); "
             "get it again or ask for safetensors"
         ) from error
     if not isinstance(value, dict) or not all(isinstance(tensor, Tensor) for tensor in value.values()):
         raise CorruptArtefact(f"{path}: not a dict of tensors by name; give the state dict of a model")
     return value
+
+
+def _reason(error: Exception) -> str:
+    """What torch says in one line; of an unpickling, only its kind: torch then advises to execute the file."""
+    said = "" if isinstance(error, UnpicklingError) else str(error).partition("\n")[0]
+    return f"{type(error).__name__}: {said}" if said else type(error).__name__
 
 
 def _cleaned(tensors: dict[str, Tensor], where: str) -> dict[str, Tensor]:
