@@ -38,6 +38,7 @@ def advance(run: Run, until: int) -> list[dict[str, str]]:
     while run.step < until:
         line = run.advance()
         losses.append({name: float(loss).hex() for name, loss in line["loss"].items()})
+    run.checkpoints.wait()
     return losses
 
 

@@ -13,7 +13,7 @@ HASH_CHUNK_BYTES = 1 << 20
 _SUM_MODULUS = 1 << 256
 
 
-def sha256_bytes(data: bytes) -> str:
+def sha256_bytes(data: bytes | memoryview) -> str:
     return hashlib.sha256(data).hexdigest()
 
 
@@ -68,7 +68,7 @@ def sha256_json(value: Any) -> str:
     return sha256_bytes(canonical_json(value))
 
 
-def write_bytes(path: Path, data: bytes) -> None:
+def write_bytes(path: Path, data: bytes | memoryview) -> None:
     """Write a file whole or not at all: a temporary neighbour, flushed, then renamed over `path`."""
     # Not the process id: two machines that share a folder may have the same one.
     temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")

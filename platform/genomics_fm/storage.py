@@ -3,6 +3,7 @@
 import contextlib
 import errno
 import fcntl
+import hashlib
 import os
 import re
 import shutil
@@ -13,7 +14,7 @@ from typing import Any, BinaryIO
 
 import pyarrow.fs
 
-from genomics_fm.artefacts import json_bytes, parse_json, sealed, unsealed, write_bytes
+from genomics_fm.artefacts import json_bytes, parse_json, sealed, sha256_file, unsealed, write_bytes
 from genomics_fm.errors import EnvironmentFault, InputError, writing
 
 _SCHEME = re.compile(r"([a-z0-9+]+)://")
@@ -92,7 +93,7 @@ class Folder:
         with self._fs.open_input_file(self._path(name)) as file:
             return file.read()
 
-    def write(self, name: str, data: bytes) -> None:
+    def write(self, name: str, data: bytes | memoryview) -> None:
         """Write a file whole or not at all.
 
         Raises:
@@ -103,7 +104,7 @@ class Folder:
             return
         self._remote(name, self._write_remote, name, data)
 
-    def _write_remote(self, name: str, data: bytes) -> None:
+    def _write_remote(self, name: str, data: bytes | memoryview) -> None:
         with self._fs.open_output_stream(self._path(name)) as file:
             file.write(data)
 
@@ -114,6 +115,14 @@ class Folder:
         selector = pyarrow.fs.FileSelector(self._root, allow_not_found=True)
         infos = self._remote("", lambda: self._fs.get_file_info(selector))
         return sorted(info.base_name for info in infos if info.type == pyarrow.fs.FileType.File)
+
+    def folders(self) -> list[str]:
+        """Names of the folders directly in this one, sorted; none when it does not exist."""
+        if self.local is not None:
+            return sorted(path.name for path in self.local.iterdir() if path.is_dir()) if self.local.is_dir() else []
+        selector = pyarrow.fs.FileSelector(self._root, allow_not_found=True)
+        infos = self._remote("", lambda: self._fs.get_file_info(selector))
+        return sorted(info.base_name for info in infos if info.type == pyarrow.fs.FileType.Directory)
 
     def delete(self, name: str) -> None:
         """Delete a file, if it is there."""
@@ -176,6 +185,16 @@ class Folder:
         finally:
             with contextlib.suppress(EnvironmentFault):  # the store is away; what ended the block matters more
                 self.delete(mine)
+
+    def sha256(self, name: str) -> str:
+        """Hash of a file, of which a little at a time is in memory; raises as `read`."""
+        if self.local is not None:
+            return sha256_file(self.local / name)
+        digest = hashlib.sha256()
+        with self._remote(name, self._fs.open_input_stream, self._path(name)) as source:
+            while chunk := self._remote(name, source.read, _COPY_BYTES):
+                digest.update(chunk)
+        return digest.hexdigest()
 
     def fetch(self, name: str, path: Path) -> None:
         """Copy a file to a local path, which is not written atomically.

@@ -4,12 +4,17 @@ import json
 from pathlib import Path
 
 import pytest
+import torch
 
 from genomics_fm.corpus.manifest import Corpus
 from genomics_fm.inference.head import load_head
+from genomics_fm.model.heads import new_language_model
 from genomics_fm.model.weights import load_encoder
+from genomics_fm.storage import Folder
 from genomics_fm.tasks import rows
-from genomics_fm.training import checkpoint
+from genomics_fm.training.checkpoint import Checkpoints, KeepPolicy
+from genomics_fm.training.optimizer import OptimizerConfig, adamw
+from genomics_fm.training.workers import Workers
 from genomics_fm.vocabulary.ensemble import Ensemble
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "format_1"
@@ -32,9 +37,15 @@ def test_vocabulary_and_encoder() -> None:
 
 def test_checkpoint() -> None:
     skipped: list[str] = []
-    found = checkpoint.newest(GOLDEN / "encoder" / "checkpoints", skipped.append)
+    folder = Folder(GOLDEN / "encoder" / "checkpoints")
+    checkpoints = Checkpoints(folder, Workers.current(), KeepPolicy())
+    found = checkpoints.newest(skipped.append)
     assert found is not None and skipped == []
-    assert found[1]["step"] == 2
+    assert found.step == 2
+    config, _, _ = load_encoder(GOLDEN / "encoder")
+    model = new_language_model(config, 0)
+    states = checkpoints.load(found, model, adamw(model, OptimizerConfig()))
+    assert states and all(torch.isfinite(tensor).all() for tensor in model.parameters())
 
 
 def test_rows_and_head() -> None:

@@ -11,12 +11,13 @@ import torch.multiprocessing
 from torch import Tensor
 
 from genomics_fm.corpus.manifest import Corpus
-from genomics_fm.errors import CorruptArtefact, InputError
 from genomics_fm.model.encoder import EncoderConfig
 from genomics_fm.model.heads import new_language_model
 from genomics_fm.model.weights import load_encoder
-from genomics_fm.training import checkpoint
+from genomics_fm.storage import Folder
+from genomics_fm.training.checkpoint import Checkpoints, KeepPolicy
 from genomics_fm.training.optimizer import OptimizerConfig, adamw
+from genomics_fm.training.shards import Found
 from genomics_fm.training.workers import Workers
 from tests.runs import RUN, advance, in_a_group, run_of
 
@@ -25,6 +26,14 @@ ALONE = Workers(0, 1, torch.device("cpu"))
 TINY = EncoderConfig(vocabulary_size=40, layers=1, width=16, heads=2, ffn_width=24)
 ABOUT = {"corpus_sha256": "c"}
 STREAM_STATES = {"0": {"rows_made": 3}, "1": {"rows_made": 2}}
+
+
+def checkpoints_of(folder: Path | Folder, keep: int = 9, every_steps: int = 0) -> Checkpoints:
+    return Checkpoints(Folder(folder), ALONE, KeepPolicy(keep, every_steps))
+
+
+def newest(folder: Path | Folder, said: list[str]) -> Found | None:
+    return checkpoints_of(folder).newest(said.append)
 
 
 class Trained:
@@ -42,11 +51,17 @@ class Trained:
         self.optimizer.step()
         return loss.item()
 
-    def save(self, folder: Path, step: int) -> Path:
-        return checkpoint.save(folder, step, self.model, self.optimizer, ALONE, STREAM_STATES, ABOUT)
+    def save(self, folder: Path, step: int, keep: int = 9) -> Path:
+        checkpoints = checkpoints_of(folder, keep)
+        checkpoints.save(step, self.model, self.optimizer, STREAM_STATES, ABOUT)
+        checkpoints.wait()
+        return folder / f"step-{step:08d}"
 
     def load(self, place: Path) -> dict[str, Any]:
-        return checkpoint.load(place, checkpoint.verify(place), self.model, self.optimizer)
+        checkpoints = checkpoints_of(place.parent)
+        found = checkpoints.newest(lambda _: None)
+        assert found is not None and found.place.local == place
+        return checkpoints.load(found, self.model, self.optimizer)
 
     def everything(self) -> list[Tensor]:
         states = [self.optimizer.state[p] for p in self.model.parameters()]
@@ -127,11 +142,9 @@ DAMAGES: dict[str, Callable[[Path], object]] = {
 def test_a_checkpoint_that_does_not_verify_is_skipped_by_name(saved: Path, damage: str) -> None:
     DAMAGES[damage](saved / "step-00000003")
     said: list[str] = []
-    found = checkpoint.newest(saved, said.append)
-    assert found is not None and (found[0].name, found[1]["step"]) == ("step-00000002", 2)
-    assert len(said) == 1 and said[0].startswith("skipping checkpoint step-00000003: ")
-    with pytest.raises((CorruptArtefact, InputError)):
-        checkpoint.verify(saved / "step-00000003")
+    found = newest(saved, said)
+    assert found is not None and (found.place.local, found.step) == (saved / "step-00000002", 2)
+    assert len(said) == 1 and said[0].startswith(f"skipping checkpoint step-00000003: {saved}/step-00000003/")
 
 
 def test_a_flipped_bit_anywhere_in_the_manifest_is_noticed(saved: Path) -> None:
@@ -147,25 +160,25 @@ def test_a_flipped_bit_anywhere_in_the_manifest_is_noticed(saved: Path) -> None:
                 continue  # white space
         except ValueError:
             pass
-        found = checkpoint.newest(saved, lambda _: None)
-        assert found is not None and found[0].name == "step-00000002", (place, damaged)
+        found = newest(saved, [])
+        assert found is not None and found.step == 2, (place, damaged)
 
 
 def test_a_newer_format_is_skipped_by_name(saved: Path) -> None:
     path = saved / "step-00000003" / "manifest.json"
     path.write_text(path.read_text().replace('"format_version": 1', '"format_version": 2'))
     said: list[str] = []
-    found = checkpoint.newest(saved, said.append)
-    assert found is not None and found[0].name == "step-00000002"
+    found = newest(saved, said)
+    assert found is not None and found.step == 2
     assert "upgrade genomics-fm" in said[0]
 
 
 def test_nothing_there_or_nothing_whole_is_none(tmp_path: Path, saved: Path) -> None:
-    assert checkpoint.newest(tmp_path / "absent", lambda _: None) is None
+    assert newest(tmp_path / "absent", []) is None
     for place in saved.glob("step-*"):
         (place / "manifest.json").unlink()
     said: list[str] = []
-    assert checkpoint.newest(saved, said.append) is None
+    assert newest(saved, said) is None
     assert len(said) == 3
 
 
@@ -177,17 +190,17 @@ def test_pruning_keeps_the_newest_whole_ones_and_what_is_newer(saved: Path) -> N
     Trained().save(saved, 4)
     (saved / "step-00000002" / "manifest.json").unlink()
     (saved / "step-00000005").mkdir()  # being written
-    checkpoint.prune(saved, 3)
+    checkpoints_of(saved, 3).prune(4)
     assert names(saved) == ["1", "2", "3", "4", "5"]
-    checkpoint.prune(saved, 2)
+    checkpoints_of(saved, 2).prune(4)
     assert names(saved) == ["3", "4", "5"]
-    checkpoint.prune(saved, 1)
+    checkpoints_of(saved, 1).prune(4)
     assert names(saved) == ["4", "5"]
 
 
 def test_pruning_without_a_whole_one_removes_nothing(tmp_path: Path) -> None:
     (tmp_path / "step-00000001").mkdir()
-    checkpoint.prune(tmp_path, 1)
+    checkpoints_of(tmp_path, 1).prune(1)
     assert names(tmp_path) == ["1"]
 
 

@@ -1,158 +1,253 @@
 """Checkpoints: every worker writes its slices as safetensors, the manifest of hashes comes last (ARCHITECTURE 7).
 
 A folder without a manifest is no checkpoint, and one whose files disagree with it is skipped by name. Slices
-carry their place in the whole tensor, so any number of workers can load what any other number wrote.
+carry their place in the whole tensor, so any number of workers can load what any other number wrote. Files are
+written by threads, from a copy: training goes on meanwhile.
 """
 
-import json
-import shutil
+import re
+import threading
+import uuid
 from collections.abc import Callable
-from pathlib import Path
+from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
-from safetensors.torch import load_file
 from torch import Tensor, nn
-from torch.distributed.tensor import DTensor
-from torch.distributed.tensor._utils import compute_local_shape_and_global_offset
 
-from genomics_fm.artefacts import read_sealed_json, sha256_file, write_json, write_sealed_json
-from genomics_fm.errors import CorruptArtefact, GenomicsFmError
-from genomics_fm.model.weights import write_tensors
+from genomics_fm.errors import CorruptArtefact, EnvironmentFault, GenomicsFmError, InputError
+from genomics_fm.storage import Folder
+from genomics_fm.training.shards import MANIFEST, Found, commit, hashes_of_shard, read_manifest, write_shard
+from genomics_fm.training.slices import Rows, Snapshot, copy_overlap, held, named_tensors, share
+from genomics_fm.training.together import Beside, first_error, told_by_first
 from genomics_fm.training.workers import Workers
 
-FORMAT_VERSION = 1
-MANIFEST = "manifest.json"
-MOMENTS = ("exp_avg", "exp_avg_sq")
+VISIBLE_SECONDS = 60.0
+"""How long what one worker has written may take until another sees it."""
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.01, 1.0
+"""Seconds between looks for the other workers' files."""
+_STEP = re.compile(r"step-(\d{8,})")
 
 
-def _slice_of(tensor: Tensor) -> tuple[Tensor, int]:
-    """This worker's rows of a tensor, and the first one's number in the whole."""
-    if not isinstance(tensor, DTensor):
-        return tensor, 0
-    _, offset = compute_local_shape_and_global_offset(tensor.shape, tensor.device_mesh, tensor.placements)
-    return tensor.to_local(), (offset[0] if offset else 0)
+def _name(step: int) -> str:
+    return f"step-{step:08d}"
 
 
-def _named_tensors(model: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
-    """Parameters and AdamW's moments, by name; its state is created if no step has been made."""
-    tensors = {}
-    for name, parameter in model.named_parameters():
-        state = optimizer.state[parameter]
-        state.setdefault("step", torch.tensor(0.0))
-        for moment in MOMENTS:
-            if moment not in state:
-                state[moment] = torch.zeros_like(parameter)
-            tensors[f"optimizer.{moment}.{name}"] = state[moment]
-        tensors[f"model.{name}"] = parameter
-    return tensors
+@dataclass(frozen=True)
+class KeepPolicy:
+    """Which whole checkpoints stay.
 
-
-def save(
-    folder: Path,
-    step: int,
-    model: nn.Module,
-    optimizer: torch.optim.Optimizer,
-    workers: Workers,
-    streams: dict[str, Any],
-    about: dict[str, Any],
-) -> Path:
-    """Write checkpoint `step`; all workers call it together.
-
-    Args:
-        folder: of all checkpoints of a run.
-        step: updates made so far.
-        model: its parameters are written.
-        optimizer: AdamW; its moments are written.
-        workers: who writes.
-        streams: states of the streams this worker answers for.
-        about: what the checkpoint belongs to; the same on all workers, compared on loading.
+    Attributes:
+        last: the newest so many.
+        every_steps: those of steps that are multiples of this, for good; 0: none.
     """
-    place = folder / f"step-{step:08d}"
-    stem = f"rank-{workers.rank:05d}-of-{workers.world:05d}"
-    slices, index = {}, {}
-    for name, tensor in _named_tensors(model, optimizer).items():
-        local, first_row = _slice_of(tensor)
-        if local.numel():
-            slices[name] = local
-            index[name] = {"shape": list(tensor.shape), "first_row": first_row}
-    write_tensors(place / f"{stem}.safetensors", slices)
-    write_json(place / f"{stem}.json", {"slices": index, "streams": streams})
-    workers.barrier()
-    if workers.rank == 0:
-        files = [
-            f"rank-{r:05d}-of-{workers.world:05d}.{kind}"
-            for r in range(workers.world)
-            for kind in ("safetensors", "json")
-        ]
-        write_sealed_json(
-            place / MANIFEST,
-            {
-                "format_version": FORMAT_VERSION,
-                "step": step,
-                "world": workers.world,
-                "about": about,
-                "files": {name: sha256_file(place / name) for name in files},
-            },
-        )
-    workers.barrier()
-    return place
+
+    last: int = 2
+    every_steps: int = 0
+
+    def for_good(self, step: int) -> bool:
+        return self.every_steps > 0 and step % self.every_steps == 0
 
 
-def prune(folder: Path, keep: int) -> None:
-    """Remove all but the newest `keep` whole checkpoints, and what an interrupted save left before them."""
-    whole = sorted(path.parent for path in folder.glob(f"step-*/{MANIFEST}"))
-    for place in sorted(folder.glob("step-*")):
-        if whole[-keep:] and place < whole[-keep:][0]:
-            shutil.rmtree(place)
+class Checkpoints:
+    """The checkpoints of a run, as the workers that train it see them.
 
-
-def verify(place: Path) -> dict[str, Any]:
-    """Check every file of a checkpoint against its manifest, and return the manifest.
-
-    Raises:
-        CorruptArtefact: a file is missing or changed, or a newer format.
-        InputError: no manifest.
+    All workers make one together, and together call every method but `prune`.
     """
-    manifest = read_sealed_json(place / MANIFEST, FORMAT_VERSION, "the save did not finish")
-    for name, expected in manifest["files"].items():
-        path = place / name
-        if not path.is_file() or sha256_file(path) != expected:
-            raise CorruptArtefact(f"{path}: missing or changed since it was written; an older checkpoint is used")
-    return manifest
+
+    def __init__(self, folder: Folder, workers: Workers, keep: KeepPolicy) -> None:
+        """Open the folder of a run's checkpoints, which need not exist."""
+        self.folder, self.workers, self.keep = folder, workers, keep
+        self._attempt = told_by_first(workers, lambda: uuid.uuid4().hex)
+        self._snapshot = Snapshot()
+        self._part: Beside | None = None
+        self._manifest: Beside | None = None
+        self._given_up = threading.Event()
+        self._step: int | None = None
+        self._unsound: set[int] = set()
+
+    def _place(self, step: int) -> Folder:
+        return self.folder / _name(step)
+
+    def steps(self) -> list[int]:
+        """Steps of which the folder holds anything, whole checkpoints or not, in order."""
+        return sorted(int(found[1]) for name in self.folder.folders() if (found := _STEP.fullmatch(name)))
+
+    def save(
+        self,
+        step: int,
+        model: nn.Module,
+        optimizer: torch.optim.Optimizer,
+        streams: dict[str, Any],
+        about: dict[str, Any],
+    ) -> None:
+        """Copy all there is to write, and write it while the caller goes on; first waits for the checkpoint before.
+
+        Does nothing if `step` is what was saved or loaded last.
+
+        Args:
+            step: steps made so far.
+            model: its parameters are written.
+            optimizer: AdamW; its moments are written.
+            streams: states of the streams this worker answers for.
+            about: what the checkpoint belongs to; the same on all workers.
+
+        Raises:
+            GenomicsFmError: what a worker raised while it wrote the checkpoint before, the same on all workers.
+        """
+        self.wait()
+        if step == self._step:
+            return
+        rank, world = self.workers.rank, self.workers.world
+        slices, tensors = {}, {}
+        for name, tensor in named_tensors(model, optimizer).items():
+            rows = share(tensor, self.workers)
+            if rows.values.numel():
+                tensors[name] = rows.values
+                slices[name] = {"shape": list(tensor.shape), "first_row": rows.first_row, "rows": len(rows.values)}
+        updates = max(int(state["step"]) for state in optimizer.state.values())
+        data, index = self._snapshot.take(tensors), {"slices": slices, "streams": streams}
+        place, self._step, self._given_up = self._place(step), step, threading.Event()
+        self._part = Beside(partial(write_shard, place, rank, world, data, index, self._attempt), "checkpoint part")
+        if rank == 0:
+            finish = partial(self._finish, place, step, updates, about, self._given_up)
+            self._manifest = Beside(finish, "checkpoint manifest")
+
+    def _finish(self, place: Folder, step: int, updates: int, about: dict[str, Any], given_up: threading.Event) -> None:
+        """Write the manifest once every worker's files are there, then make room."""
+        files: dict[str, str] = {}
+        missing, pause = list(range(self.workers.world)), _FIRST_PAUSE
+        while True:
+            for rank in list(missing):
+                if hashes := hashes_of_shard(place, rank, self.workers.world, self._attempt):
+                    files |= hashes
+                    missing.remove(rank)
+            if not missing:
+                break
+            if given_up.wait(pause):
+                raise EnvironmentFault(
+                    f"{place}: the files of worker {missing[0]} are not to be seen; give all nodes a storage they share"
+                )
+            pause = min(2 * pause, _LONGEST_PAUSE)
+        commit(place, step, updates, about, self.workers.world, files)
+        self._unsound.discard(step)
+        self.prune(step)
+
+    def wait(self) -> None:
+        """Return when the checkpoint that is being written is whole.
+
+        Raises:
+            GenomicsFmError: what a worker raised while it wrote; the same on all workers.
+        """
+        part, manifest, self._part, self._manifest = self._part, self._manifest, None, None
+        if part is None:
+            return
+        part.join()
+        error = first_error(self.workers, part.error)
+        if manifest is not None:
+            manifest.join(VISIBLE_SECONDS if error is None else 0)
+            self._given_up.set()
+            manifest.join()
+        error = error or first_error(self.workers, manifest.error if manifest else None)
+        if error is not None:
+            self._step = None
+            raise error from part.error
+
+    def newest(self, say: Callable[[str], None]) -> Found | None:
+        """The newest checkpoint that verifies; each newer one that does not is named to `say`.
+
+        Every worker hashes a part of the files, and all get the same answer.
+
+        Raises:
+            EnvironmentFault: the storage does not answer.
+        """
+        for step in reversed(told_by_first(self.workers, self.steps)):
+            place = self._place(step)
+            error: GenomicsFmError | None
+            try:
+                found = Found(place, told_by_first(self.workers, partial(read_manifest, place)))
+                error = first_error(self.workers, found.unsound(self.workers.rank, self.workers.world))
+            except (CorruptArtefact, InputError) as of_manifest:
+                error = of_manifest
+            if isinstance(error, EnvironmentFault):
+                raise error
+            if error is None:
+                return found
+            self._unsound.add(step)
+            say(f"skipping checkpoint {_name(step)}: {error}")
+        return None
+
+    def load(self, found: Found, model: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, Any]:
+        """Put parameters and moments back, whatever number of workers wrote them; returns all streams' states.
+
+        A file is hashed again as it is read, and one that holds none of this worker's rows is not read.
+
+        Raises:
+            CorruptArtefact: a file changed since `newest` looked, or the tensors are not the model's.
+        """
+        targets = {name: held(tensor) for name, tensor in named_tensors(model, optimizer).items()}
+        missing = {name: len(rows.values) for name, rows in targets.items()}
+        streams: dict[str, Any] = {}
+        with torch.no_grad():
+            for rank in range(found.world):
+                index = found.index(rank)
+                streams |= index["streams"]
+                if any(_may_hold(targets.get(name), described) for name, described in index["slices"].items()):
+                    _copy(found.tensors(rank), index["slices"], targets, missing, found.place)
+        if lacking := [name for name, rows in missing.items() if rows > 0]:
+            raise CorruptArtefact(f"{found.place}: rows missing of {lacking[0]}; remove this checkpoint")
+        _set_updates(optimizer, found.updates)
+        self._step = found.step
+        return streams
+
+    def prune(self, newest: int) -> None:
+        """Remove what the policy does not keep, and what interrupted saves left before it.
+
+        Args:
+            newest: step of the newest whole checkpoint; what is newer is another's and stays.
+        """
+        older = [step for step in self.steps() if step <= newest]
+        whole = [step for step in older if step not in self._unsound and self._place(step).exists(MANIFEST)]
+        oldest = min(whole[-self.keep.last :], default=0)
+        for step in older:
+            if step < oldest and not (step in whole and self.keep.for_good(step)):
+                _remove(self._place(step))
 
 
-def newest(folder: Path, say: Callable[[str], None]) -> tuple[Path, dict[str, Any]] | None:
-    """The newest checkpoint that verifies, with its manifest; each newer one that does not is named to `say`."""
-    for place in sorted(folder.glob("step-*"), reverse=True):
-        try:
-            return place, verify(place)
-        except GenomicsFmError as error:
-            say(f"skipping checkpoint {place.name}: {error}")
-    return None
+def _remove(place: Folder) -> None:
+    """Remove a checkpoint, its manifest first, so that what is left of it is none."""
+    names = place.names()
+    for name in sorted(names, key=lambda name: name != MANIFEST):
+        place.delete(name)
+    place.remove()
 
 
-def load(place: Path, manifest: dict[str, Any], model: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, Any]:
-    """Put parameters and moments back, whatever number of workers wrote them; returns all streams' states."""
-    step = torch.tensor(float(manifest["step"]))
-    targets = _named_tensors(model, optimizer)
-    for parameter in model.parameters():
-        counted_on = parameter.device if optimizer.defaults["fused"] else step.device
-        optimizer.state[parameter]["step"] = step.to(counted_on, copy=True)
-    streams: dict[str, Any] = {}
-    with torch.no_grad():
-        for rank in range(manifest["world"]):
-            stem = place / f"rank-{rank:05d}-of-{manifest['world']:05d}"
-            described = json.loads(stem.with_suffix(".json").read_text())
-            streams |= described["streams"]
-            for name, rows in load_file(stem.with_suffix(".safetensors")).items():
-                _copy_overlap(targets[name], rows, described["slices"][name]["first_row"])
-    return streams
+def _may_hold(target: Rows | None, described: dict[str, Any]) -> bool:
+    """Whether a slice has rows of a target; a name the model lacks, and no number of rows (0.1.0), count as such."""
+    if target is None or "rows" not in described:
+        return True
+    first, end = described["first_row"], described["first_row"] + described["rows"]
+    return max(first, target.first_row) < min(end, target.end)
 
 
-def _copy_overlap(target: Tensor, rows: Tensor, first_row: int) -> None:
-    """Copy those of `rows` (numbered from `first_row` in the whole tensor) that this worker holds."""
-    local, local_first = _slice_of(target)
-    start, end = max(first_row, local_first), min(first_row + len(rows), local_first + len(local))
-    if start < end:
-        local[start - local_first : end - local_first].copy_(rows[start - first_row : end - first_row])
+def _copy(
+    tensors: dict[str, Tensor],
+    slices: dict[str, Any],
+    targets: dict[str, Rows],
+    missing: dict[str, int],
+    place: Folder,
+) -> None:
+    """Copy a worker's slices into the targets and count down the rows that are missing of each."""
+    for name, values in tensors.items():
+        target = targets.get(name)
+        if target is None or values.shape[1:] != target.values.shape[1:]:
+            raise CorruptArtefact(f"{place}: {name} is not the model's; use the config it was written with")
+        missing[name] -= copy_overlap(target, Rows(values, slices[name]["first_row"]))
+
+
+def _set_updates(optimizer: torch.optim.Optimizer, updates: int) -> None:
+    """Tell AdamW how many updates it has made; fused, it counts where the parameters are."""
+    count = torch.tensor(float(updates))
+    for parameter, state in optimizer.state.items():
+        state["step"] = count.to(parameter.device if optimizer.defaults["fused"] else count.device, copy=True)

@@ -18,7 +18,8 @@ from genomics_fm.pretraining.batches import Batches, MicroBatch, micro_batch
 from genomics_fm.pretraining.lane import Row
 from genomics_fm.pretraining.prefetch import Prefetched
 from genomics_fm.pretraining.stream import StreamConfig
-from genomics_fm.training import checkpoint
+from genomics_fm.storage import Folder
+from genomics_fm.training.checkpoint import Checkpoints, KeepPolicy
 from genomics_fm.training.optimizer import OptimizerConfig, adamw, learning_rate, set_learning_rate
 from genomics_fm.training.step import train_step
 from genomics_fm.training.workers import Workers, casts, shard, whole_state
@@ -44,7 +45,8 @@ class TrainingConfig:
         batch_rows: rows in a global batch.
         rows_per_microbatch: rows a worker puts through the model at once.
         checkpoint_steps: updates between checkpoints.
-        keep_checkpoints: whole checkpoints kept.
+        keep_checkpoints: newest whole checkpoints kept.
+        keep_every_steps: checkpoints of steps that are multiples of this are kept for good; 0: none.
         threads: torch threads of a CPU worker.
         autocast: compute in bfloat16; on CUDA that is always so. Weights and moments stay in float32.
         activation_checkpointing: keep a layer's input alone for the backward pass, and compute the layer twice.
@@ -59,6 +61,7 @@ class TrainingConfig:
     rows_per_microbatch: int = 2
     checkpoint_steps: int = 20
     keep_checkpoints: int = 2
+    keep_every_steps: int = 0
     threads: int = 1
     autocast: bool = False
     activation_checkpointing: bool = False
@@ -72,6 +75,7 @@ class TrainingConfig:
             "steps", "batch_rows", "rows_per_microbatch", "checkpoint_steps", "keep_checkpoints", "threads",
         ):  # fmt: skip
             require(getattr(self, name) >= 1, name, getattr(self, name), "at least 1")
+        require(self.keep_every_steps >= 0, "keep_every_steps", self.keep_every_steps, "0 (none) or more")
         for name, weight in self.vocabulary_weights.items():
             require(0 <= weight < math.inf, f"vocabulary_weights {name}", weight, "a number from 0 up")
 
@@ -134,6 +138,8 @@ class Run:
         self.autocast = config.autocast or casts(self.workers)
         self.optimizer = adamw(self.model, config.optimizer)
         batches = Batches(corpus, vocabulary, config.stream, config.batch_rows, self.workers.rank, self.workers.world)
+        keep = KeepPolicy(config.keep_checkpoints, config.keep_every_steps)
+        self.checkpoints = Checkpoints(Folder(folder) / CHECKPOINTS, self.workers, keep)
         self.skipped: list[str] = []
         self.step = self._resume(batches)
         if self.workers.rank == 0:
@@ -153,18 +159,17 @@ class Run:
         return step % self.config.checkpoint_steps == 0 and step < self.config.steps
 
     def _resume(self, batches: Batches) -> int:
-        found = checkpoint.newest(self.folder / CHECKPOINTS, self.skipped.append)
+        found = self.checkpoints.newest(self.skipped.append)
         if found is None:
             if self.workers.rank == 0:
                 _drop_metrics_from(self.folder / METRICS, 0)
             return 0
-        place, manifest = found
-        if manifest["about"] != self.about:
-            raise InputError(f"{place}: written with another config, corpus or vocabulary; use another --name")
-        batches.restore(checkpoint.load(place, manifest, self.model, self.optimizer))
+        if found.about != self.about:
+            raise InputError(f"{found.place}: written with another config, corpus or vocabulary; use another --name")
+        batches.restore(self.checkpoints.load(found, self.model, self.optimizer))
         if self.workers.rank == 0:
-            _drop_metrics_from(self.folder / METRICS, manifest["step"])
-        return int(manifest["step"])
+            _drop_metrics_from(self.folder / METRICS, found.step)
+        return found.step
 
     def advance(self) -> dict[str, Any]:
         """Make one update, checkpoint when it is time, and return what to log.
@@ -197,18 +202,13 @@ class Run:
         if self.workers.rank == 0:
             _write_metrics(self.folder / METRICS, line)
         if ahead.states is not None:
-            self._checkpoint(ahead.states)
+            self.checkpoints.save(self.step, self.model, self.optimizer, ahead.states, self.about)
         return line
-
-    def _checkpoint(self, states: dict[str, Any]) -> None:
-        folder = self.folder / CHECKPOINTS
-        checkpoint.save(folder, self.step, self.model, self.optimizer, self.workers, states, self.about)
-        if self.workers.rank == 0:
-            checkpoint.prune(folder, self.config.keep_checkpoints)
 
     def finish(self) -> None:
         """Save encoder and vocabulary into `folder`; all workers call it together."""
         self.ahead.close()
+        self.checkpoints.wait()
         state = whole_state(self.model)
         if self.workers.rank == 0:
             whole = new_language_model(self.model.bert.config, 0)
