@@ -11,6 +11,7 @@ import torch.distributed as dist
 from genomics_fm.artefacts import sha256_json
 from genomics_fm.corpus.manifest import Corpus
 from genomics_fm.model.encoder import EncoderConfig
+from genomics_fm.training.guard import OnNonfinite
 from genomics_fm.training.loop import Run, TrainingConfig
 from genomics_fm.training.optimizer import OptimizerConfig
 from tests.corpora import STREAMS, fixed_vocabulary
@@ -27,9 +28,9 @@ RUN = TrainingConfig(
 )
 
 
-def run_of(folder: Path, corpus: Corpus, **changes: Any) -> Run:
+def run_of(folder: Path, corpus: Corpus, on_nonfinite: OnNonfinite = "stop", **changes: Any) -> Run:
     folder.mkdir(parents=True, exist_ok=True)
-    return Run(dataclasses.replace(RUN, **changes), corpus, fixed_vocabulary(), folder)
+    return Run(dataclasses.replace(RUN, **changes), corpus, fixed_vocabulary(), folder, on_nonfinite)
 
 
 def advance(run: Run, until: int) -> list[dict[str, str]]:

@@ -1,5 +1,6 @@
 """Pretraining from first step to saved encoder, resuming from the newest whole checkpoint."""
 
+import functools
 import json
 import math
 import time
@@ -14,14 +15,15 @@ from genomics_fm.errors import InputError, require, writing
 from genomics_fm.model.encoder import EncoderConfig
 from genomics_fm.model.heads import MaskedLanguageModel, new_language_model
 from genomics_fm.model.weights import TIED, save_encoder, set_deterministic
-from genomics_fm.pretraining.batches import Batches, MicroBatch, micro_batch
+from genomics_fm.pretraining.batches import Batches, micro_batch
 from genomics_fm.pretraining.lane import Row
 from genomics_fm.pretraining.prefetch import Prefetched
 from genomics_fm.pretraining.stream import StreamConfig
 from genomics_fm.storage import Folder
 from genomics_fm.training.checkpoint import Checkpoints, KeepPolicy
+from genomics_fm.training.guard import Guard, NotFinite, OnNonfinite, TracedBatch, in_a_line, named
 from genomics_fm.training.optimizer import OptimizerConfig, adamw, learning_rate, set_learning_rate
-from genomics_fm.training.step import train_step
+from genomics_fm.training.step import StepResult, train_step
 from genomics_fm.training.workers import Workers, casts, shard, whole_state
 from genomics_fm.vocabulary.ensemble import Ensemble
 
@@ -30,6 +32,8 @@ CHECKPOINTS = "checkpoints"
 SOURCES = "sources.json"
 """What shares of an epoch's nucleotides the sources have (R4)."""
 SOURCES_FORMAT_VERSION = 1
+GUARD = "guard"
+"""Among the streams' states in a checkpoint."""
 STEPS_AHEAD = 2
 """Global batches whose rows are made while the model computes; as many are in memory beside the current one."""
 VOCABULARY = "vocabulary.json"
@@ -51,6 +55,7 @@ class TrainingConfig:
         autocast: compute in bfloat16; on CUDA that is always so. Weights and moments stay in float32.
         activation_checkpointing: keep a layer's input alone for the backward pass, and compute the layer twice.
         vocabulary_weights: w_v of the loss by vocabulary; 1 where absent.
+        skip_spikes: make no update where a loss or the gradient jumps (`guard.Guard.accepts`).
         encoder: size; its vocabulary_size is taken from the vocabulary.
         stream: rows, segments and masks.
         optimizer: AdamW and schedule.
@@ -66,6 +71,7 @@ class TrainingConfig:
     autocast: bool = False
     activation_checkpointing: bool = False
     vocabulary_weights: dict[str, float] = field(default_factory=dict)
+    skip_spikes: bool = False
     encoder: EncoderConfig = field(default_factory=EncoderConfig)
     stream: StreamConfig = field(default_factory=StreamConfig)
     optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
@@ -119,8 +125,23 @@ def model_on(workers: Workers, encoder: EncoderConfig, seed: int) -> MaskedLangu
 class Run:
     """A pretraining run on this worker: model, optimizer, rows, and how far it is."""
 
-    def __init__(self, config: TrainingConfig, corpus: Corpus, vocabulary: Ensemble, folder: Path) -> None:
+    def __init__(
+        self,
+        config: TrainingConfig,
+        corpus: Corpus,
+        vocabulary: Ensemble,
+        folder: Path,
+        on_nonfinite: OnNonfinite = "stop",
+    ) -> None:
         """Build everything and resume from the newest whole checkpoint of `folder`.
+
+        Args:
+            config: of the run.
+            corpus: whose rows are learnt.
+            vocabulary: the ensemble.
+            folder: of the run.
+            on_nonfinite: what becomes of a step whose loss or gradient is not finite. It is not part of the run's
+                identity, so that one it stopped can go on without the step.
 
         Raises:
             InputError: the newest checkpoint belongs to another config, corpus or vocabulary, or a weight is given
@@ -129,7 +150,8 @@ class Run:
         for name in config.vocabulary_weights:
             require(name in vocabulary.names, "vocabulary_weights", name, f"one of {', '.join(vocabulary.names)}")
         set_deterministic(config.threads)
-        self.config, self.vocabulary, self.folder = config, vocabulary, folder
+        self.config, self.corpus, self.vocabulary, self.folder = config, corpus, vocabulary, folder
+        self.guard = Guard(on_nonfinite, config.skip_spikes)
         self.workers = Workers.current()
         self.about = identity(config, corpus.sha256, vocabulary.sha256)
         encoder = EncoderConfig(**{**asdict(config.encoder), "vocabulary_size": vocabulary.size})
@@ -149,11 +171,12 @@ class Run:
             batches, self._micro_batches, range(self.step, config.steps), self._checkpoints_at, STEPS_AHEAD
         )
 
-    def _micro_batches(self, rows: list[Row]) -> list[MicroBatch]:
+    def _micro_batches(self, rows: list[Row]) -> list[TracedBatch]:
         """This worker's rows of a step; every worker has equally many micro-batches."""
         at_once = self.config.rows_per_microbatch
         starts = range(0, -(-self.config.batch_rows // self.workers.world), at_once)
-        return [micro_batch(rows[i : i + at_once], self.vocabulary.names) for i in starts]
+        parts = [tuple(rows[i : i + at_once]) for i in starts]
+        return [TracedBatch(**vars(micro_batch(list(part), self.vocabulary.names)), rows=part) for part in parts]
 
     def _checkpoints_at(self, step: int) -> bool:
         return step % self.config.checkpoint_steps == 0 and step < self.config.steps
@@ -166,7 +189,9 @@ class Run:
             return 0
         if found.about != self.about:
             raise InputError(f"{found.place}: written with another config, corpus or vocabulary; use another --name")
-        batches.restore(self.checkpoints.load(found, self.model, self.optimizer))
+        states = self.checkpoints.load(found, self.model, self.optimizer)
+        self.guard.restore(states.pop(GUARD))
+        batches.restore(states)
         if self.workers.rank == 0:
             _drop_metrics_from(self.folder / METRICS, found.step)
         return found.step
@@ -175,35 +200,63 @@ class Run:
         """Make one update, checkpoint when it is time, and return what to log.
 
         It is the same on every worker but for `stall`, the seconds it waited for rows, and `dropped_segments` of the
-        streams it reads.
+        streams it reads. A step whose loss or gradient jumps has `spikes`, one that was not made `left_out`, which
+        says why; where it was not finite, `loss` is empty and `gradient_norm` None.
+
+        Raises:
+            InputError: loss or gradient is not finite on some worker, and that ends the run; all raise it together.
         """
         config, started = self.config, time.perf_counter()
         ahead = self.ahead.take()
         rate = learning_rate(config.optimizer, self.step, config.steps)
         set_learning_rate(self.optimizer, rate)
-        weights = [config.vocabulary_weights.get(name, 1.0) for name in self.vocabulary.names]
-        result = train_step(
-            self.model, self.optimizer, ahead.made, self.vocabulary.names, weights, config.optimizer.clip_norm,
-            self.workers, self.autocast,
-        )  # fmt: skip
+        result, notes = self._update(ahead.made)
         self.step += 1
         line = {
             "step": self.step,
             "loss": result.loss,
             "predicted": result.predicted,
-            "gradient_norm": result.gradient_norm,
+            "gradient_norm": result.gradient_norm if math.isfinite(result.gradient_norm) else None,
             "learning_rate": rate,
             "tokens": result.tokens,
             "dropped_segments": ahead.dropped_segments,
             "stall": ahead.stall,
             "seconds": time.perf_counter() - started,
             "unixtime": time.time(),
+            **notes,
         }
         if self.workers.rank == 0:
             _write_metrics(self.folder / METRICS, line)
         if ahead.states is not None:
-            self.checkpoints.save(self.step, self.model, self.optimizer, ahead.states, self.about)
+            self._checkpoint(ahead.states)
         return line
+
+    def _update(self, parts: list[TracedBatch]) -> tuple[StepResult, dict[str, Any]]:
+        """Make the next update unless the guard leaves it out; what it did, and what there is to say about it."""
+        config, guard = self.config, self.guard
+        weights = [config.vocabulary_weights.get(name, 1.0) for name in self.vocabulary.names]
+        try:
+            result = train_step(
+                self.model, self.optimizer, [*parts], self.vocabulary.names, weights, config.optimizer.clip_norm,
+                self.workers, self.autocast, lambda result: guard.accepts(result.loss, result.gradient_norm),
+            )  # fmt: skip
+        except NotFinite as error:
+            message = guard.leave_out(error, self.step + 1, functools.partial(self._where, error, parts))
+            return StepResult({}, {}, 0, math.nan), {"left_out": message}
+        notes: dict[str, Any] = {"spikes": guard.spikes} if guard.spikes else {}
+        if guard.spikes and guard.skip_spikes:
+            notes["left_out"] = f"step {self.step + 1}: a spike, left out: {'; '.join(guard.spikes)}"
+        return result, notes
+
+    def _where(self, error: NotFinite, parts: list[TracedBatch]) -> str:
+        """The rows of all workers that an error concerns; all workers call it together."""
+        found = self.workers.gather(named(error.places, parts, self.corpus, self.workers.rank))
+        return in_a_line([name for names in found for name in names])
+
+    def _checkpoint(self, states: dict[str, Any]) -> None:
+        if self.workers.rank == 0:
+            states = {**states, GUARD: self.guard.state()}
+        self.checkpoints.save(self.step, self.model, self.optimizer, states, self.about)
 
     def finish(self) -> None:
         """Save encoder and vocabulary into `folder`; all workers call it together."""
@@ -225,6 +278,7 @@ def pretrain(
     folder: Path,
     on_step: Callable[[dict[str, Any]], None],
     on_start: Callable[[int, list[str]], None],
+    on_nonfinite: OnNonfinite = "stop",
 ) -> None:
     """Run (or go on with) a pretraining on this worker.
 
@@ -235,10 +289,11 @@ def pretrain(
         folder: of the run; shared by all workers.
         on_step: receives what `Run.advance` returns.
         on_start: receives the step resumed at (0 for a fresh start) and messages about skipped checkpoints.
+        on_nonfinite: end the run, or leave the step out.
     """
     with writing(folder):
         folder.mkdir(parents=True, exist_ok=True)
-    run = Run(config, Corpus(corpus_folder), Ensemble.load(vocabulary_path), folder)
+    run = Run(config, Corpus(corpus_folder), Ensemble.load(vocabulary_path), folder, on_nonfinite)
     on_start(run.step, run.skipped)
     while run.step < config.steps:
         on_step(run.advance())

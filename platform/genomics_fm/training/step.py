@@ -1,6 +1,7 @@
 """One update: the loss of R16 over a global batch that no worker sees whole."""
 
 import contextlib
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -8,9 +9,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.distributed.fsdp import FSDPModule
 
-from genomics_fm.errors import InputError
 from genomics_fm.model.heads import MaskedLanguageModel
 from genomics_fm.pretraining.batches import MicroBatch
+from genomics_fm.training.guard import NotFinite, places_of, watched_gradients
 from genomics_fm.training.workers import Workers, whole
 
 
@@ -45,20 +46,52 @@ def _moved(values: Tensor, device: torch.device) -> Tensor:
     return values.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else values.to(device)
 
 
-def cross_entropy_sums(
+def cross_entropies(
     model: MaskedLanguageModel, batch: MicroBatch, vocabularies: int, device: torch.device
-) -> Tensor:
-    """Summed cross entropy of each vocabulary's predicted tokens, (V,) float32; 0 where there are none."""
+) -> tuple[Tensor, Tensor]:
+    """Cross entropy of the predicted tokens.
+
+    Returns:
+        Its sum for each vocabulary, (V,) float32, 0 where nothing is predicted; and which tokens' is not finite,
+        (M,) bool.
+    """
     ids_N, select_M, labels_M, vocabulary_M = (
         _moved(values, device) for values in (batch.ids_N, batch.select_M, batch.labels_M, batch.vocabulary_M)
     )
     logits_MV = model(ids_N, batch.lengths, select_M).float()
     if len(labels_M) == 0:
-        return logits_MV.sum() * torch.zeros(vocabularies, device=device)  # keeps the graph for the collectives
+        nothing_V = logits_MV.sum() * torch.zeros(vocabularies, device=device)  # keeps the graph for the collectives
+        return nothing_V, torch.zeros(0, dtype=torch.bool, device=device)
     loss_M = F.cross_entropy(logits_MV, labels_M, reduction="none")
     # Not index_add: in deterministic mode CUDA sorts for it, and then adds what falls to one vocabulary one by one.
     of_VM = vocabulary_M == torch.arange(vocabularies, device=device)[:, None]
-    return (of_VM * loss_M).sum(1)
+    return (of_VM * loss_M).sum(1), ~torch.isfinite(loss_M.detach())
+
+
+def _backward(
+    model: MaskedLanguageModel,
+    micro_batches: list[MicroBatch],
+    weight_V: Tensor,
+    workers: Workers,
+    autocast: bool,
+) -> tuple[Tensor, list[Tensor]]:
+    """Gradients of the loss, left in the parameters.
+
+    Returns:
+        This worker's summed cross entropies, (V,) float64, and for each micro-batch which are not finite, (M,) bool.
+    """
+    sums_V = torch.zeros(len(weight_V), dtype=torch.float64, device=workers.device)
+    bad_losses = []
+    for number, batch in enumerate(micro_batches):
+        if isinstance(model, FSDPModule):
+            model.set_requires_gradient_sync(number == len(micro_batches) - 1)
+        context = torch.autocast(workers.device.type, torch.bfloat16) if autocast else contextlib.nullcontext()
+        with context:
+            entropy_V, bad_M = cross_entropies(model, batch, len(weight_V), workers.device)
+        (workers.world * (entropy_V * weight_V).sum()).backward()
+        sums_V += entropy_V.detach()
+        bad_losses.append(bad_M)
+    return sums_V, bad_losses
 
 
 def train_step(
@@ -70,6 +103,7 @@ def train_step(
     clip_norm: float,
     workers: Workers,
     autocast: bool,
+    accepts: Callable[[StepResult], bool] = lambda result: True,
 ) -> StepResult:
     """One update from this worker's micro-batches; every worker must bring equally many.
 
@@ -85,33 +119,31 @@ def train_step(
         clip_norm: largest gradient norm.
         workers: who else takes part.
         autocast: compute in bfloat16.
+        accepts: whether to make the update; it is asked before, with the same result on every worker.
 
     Raises:
-        InputError: loss or gradient is not finite; nothing has been updated.
+        NotFinite: loss or gradient is not finite on one of the workers; none has updated anything.
     """
     *counts, tokens = _counts(micro_batches, names, workers)
     counts_V = torch.stack(counts)
     weight_V = torch.tensor(weights, device=workers.device) / counts_V.clamp(min=1).float()
     optimizer.zero_grad()
-    sums_V = torch.zeros(len(names), dtype=torch.float64, device=workers.device)
-    for number, batch in enumerate(micro_batches):
-        if isinstance(model, FSDPModule):
-            model.set_requires_gradient_sync(number == len(micro_batches) - 1)
-        context = torch.autocast(workers.device.type, torch.bfloat16) if autocast else contextlib.nullcontext()
-        with context:
-            entropy_V = cross_entropy_sums(model, batch, len(names), workers.device)
-        (workers.world * (entropy_V * weight_V).sum()).backward()
-        sums_V += entropy_V.detach()
+    with watched_gradients(model.bert.embeddings) as bad_gradients:
+        sums_V, bad_losses = _backward(model, micro_batches, weight_V, workers, autocast)
     norm = whole(nn.utils.clip_grad_norm_(model.parameters(), clip_norm))
-    sums_V = workers.sum(sums_V)
-    if not (torch.isfinite(norm) and torch.isfinite(sums_V).all()):
-        found = f"loss {sums_V.tolist()}, gradient norm {norm.item()}"
-        raise InputError(f"{found}: not finite; lower the learning rate and use another --name")
-    optimizer.step()
+    # The flags travel with the sums: every worker finds the same, at no further cost.
+    bad_losses_here = ~torch.isfinite(sums_V).all()
+    bad = torch.stack([bad_losses_here, ~torch.isfinite(norm)]).double()
+    *sums, bad_loss, bad_norm = workers.sum(torch.cat([sums_V, bad]))
+    if bad_loss or bad_norm:
+        raise NotFinite("loss" if bad_loss else "gradient", places_of(micro_batches, bad_losses, bad_gradients))
     present = {name: i for i, name in enumerate(names) if counts_V[i] > 0}
-    return StepResult(
-        loss={name: (sums_V[i] / counts_V[i]).item() for name, i in present.items()},
+    result = StepResult(
+        loss={name: (sums[i] / counts_V[i]).item() for name, i in present.items()},
         predicted={name: int(counts_V[i]) for i, name in enumerate(names)},
         tokens=int(tokens),
         gradient_norm=norm.item(),
     )
+    if accepts(result):
+        optimizer.step()
+    return result

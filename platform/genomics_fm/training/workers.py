@@ -46,6 +46,13 @@ class Workers:
         if self.world > 1:
             dist.barrier()
 
+    def gather(self, value: Any) -> list[Any]:
+        """What every worker gives, in order of rank; all call it together."""
+        every = [value] * self.world
+        if self.world > 1:
+            dist.all_gather_object(every, value)
+        return every
+
 
 def shard(model: MaskedLanguageModel, workers: Workers) -> MaskedLanguageModel:
     """FSDP2 over all workers: each layer and the rest are gathered when needed; gradients are averaged."""
