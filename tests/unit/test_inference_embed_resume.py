@@ -89,19 +89,41 @@ def test_a_run_that_died_while_it_joined_the_parts_computes_nothing_again(
     assert target.read_bytes() == whole.read_bytes()
 
 
-@pytest.mark.parametrize("what", ["input", "settings"])
+@pytest.mark.parametrize("missing", range(4))
+def test_parts_behind_a_missing_one_are_computed_again(
+    missing: int, fasta: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole, target = tmp_path / "whole.parquet", tmp_path / "out.parquet"
+    embed(small_source(), fasta, whole)
+    interrupted(fasta, target, monkeypatch, 4)
+    (part,) = folder_of(target).glob(f"{missing:08d}-*.arrow")
+    part.unlink()
+    embed(small_source(), fasta, target)
+    assert target.read_bytes() == whole.read_bytes()
+
+
+CHANGES: dict[str, dict[str, object]] = {
+    "input_sha256": {},
+    "layer": {"layer": 1},
+    "dtype": {"dtype": "bf16"},
+    "batch_tokens": {"batch_tokens": 64},
+    "max_tokens": {"max_tokens": 20},
+    "pooling": {"pooling": "cls"},
+    "vocabulary": {"vocabulary": "kmer5"},
+}
+
+
+@pytest.mark.parametrize("what", CHANGES)
 def test_what_changed_starts_anew_and_says_so(
     what: str, fasta: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     target = tmp_path / "out.parquet"
     interrupted(fasta, target, monkeypatch)
-    layer = 1 if what == "settings" else 3
-    if what == "input":
+    if what == "input_sha256":
         write_fasta(fasta, {**SEQUENCES, "s3": dna(90, 99)})
-    _, said = embed(small_source(), fasta, target, layer=layer)
-    changed = "layer" if what == "settings" else "input_sha256"
-    assert f"an unfinished run of other make is there ({changed}): starting anew" in said
-    embed(small_source(), fasta, tmp_path / "fresh.parquet", layer=layer)
+    _, said = embed(small_source(), fasta, target, **CHANGES[what])
+    assert f"an unfinished run of other make is there ({what}): starting anew" in said
+    embed(small_source(), fasta, tmp_path / "fresh.parquet", **CHANGES[what])
     assert target.read_bytes() == (tmp_path / "fresh.parquet").read_bytes()
 
 

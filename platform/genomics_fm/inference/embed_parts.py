@@ -7,6 +7,7 @@ lock                             held by the run that writes
 
 import contextlib
 import fcntl
+import itertools
 import os
 import re
 import shutil
@@ -38,7 +39,8 @@ class Parts:
     def __init__(self, folder: Path, schema: pa.Schema) -> None:
         self.folder, self.schema = folder, schema
         found = {int(match[1]): path for path in folder.iterdir() if (match := _PART.fullmatch(path.name))}
-        self.files = [found[number] for number in range(len(found)) if number in found]
+        # Only those before the first gap: a run killed while it removed its parts leaves any of them.
+        self.files = [found[number] for number in itertools.takewhile(found.__contains__, itertools.count())]
 
     def write(self, rows: Iterable[pa.RecordBatch]) -> None:
         """Add the rows of the next window, whole or not at all."""
