@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 
 from genomics_fm.cli import app
 from genomics_fm.errors import InputError
-from genomics_fm.inference.export import export
+from genomics_fm.inference.export import UNLIMITED, export
 from genomics_fm.inference.sources import load_any
 from genomics_fm.model.encoder import EncoderConfig
 from genomics_fm.model.heads import SequenceClassifier, new_classifier, new_language_model
@@ -182,6 +182,17 @@ def test_an_exported_encoder_opens_with_every_tokenizer(tmp_path: Path) -> None:
             lengths = [len(document) for document in documents[-5:]]
             close(found, ours(packed, lengths))
             close(states[rows.attention_mask.bool()], ours.bert(packed, lengths))
+
+
+@pytest.mark.parametrize(("position", "longest"), [("ape", 64), ("alibi", UNLIMITED)])
+def test_a_tokenizer_knows_how_long_a_row_may_be(position: Any, longest: int, tmp_path: Path) -> None:
+    ensemble = every_kind()
+    size = EncoderConfig(ensemble.size, 1, 24, 3, 40, position, max_positions=64)
+    save_encoder(tmp_path / "encoder", new_language_model(size, 0), {})
+    ensemble.save(tmp_path / "encoder" / FILE_NAME)
+    export(tmp_path / "encoder", tmp_path / "out")
+    for folder in (tmp_path / "out", *(tmp_path / "out" / "tokenizers" / name for name in ensemble.names)):
+        assert transformers.AutoTokenizer.from_pretrained(folder).model_max_length == longest
 
 
 def test_an_exported_head_says_what_ours_says(tmp_path: Path) -> None:

@@ -1,9 +1,12 @@
+import copy
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+import torch
 
 from genomics_fm.errors import InputError
 from genomics_fm.genome.reader import read_genome
@@ -141,6 +144,18 @@ def test_pieces_cover_every_token_once_and_are_of_like_size() -> None:
     assert sizes == [0, 1, 9, 10, 5, 6, 8, 8, 9, 0, 10, 10, 10]
     assert pieces.begin_P[1:].tolist() == pieces.end_P[:-1].tolist()
     assert pieces.first_S.tolist() == [0, 1, 2, 3, 4, 6, 9, 10]
+
+
+@pytest.mark.parametrize("pooling", ["mean", "base"])
+def test_weights_that_are_not_finite_are_refused(pooling: str, fasta: Path, tmp_path: Path) -> None:
+    source = small_source()
+    source = replace(source, encoder=copy.deepcopy(source.encoder))
+    with torch.no_grad():
+        source.encoder.encoder.layer[1].mlp.wo.weight[2, 3] = float("nan")  # type: ignore[union-attr]
+    embed(source, fasta, tmp_path / "before.parquet", layer=1, pooling=pooling)
+    with pytest.raises(InputError, match="not finite"):
+        embed(source, fasta, tmp_path / "out.parquet", pooling=pooling)
+    assert not (tmp_path / "out.parquet").exists()
 
 
 def test_only_n_is_embedded_as_the_model_reads_it(tmp_path: Path) -> None:

@@ -1,3 +1,4 @@
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,7 +10,7 @@ from typer.testing import CliRunner
 from genomics_fm.cli import app
 from genomics_fm.errors import CorruptArtefact, InputError
 from genomics_fm.inference import embed as embed_module
-from genomics_fm.inference import embed_windows
+from genomics_fm.inference import embed_parts, embed_windows
 from genomics_fm.inference.embed_parts import folder_of, parts_of
 from genomics_fm.inference.embed_progress import Progress, duration
 from genomics_fm.inference.embed_windows import Scan, windows
@@ -100,6 +101,15 @@ def test_parts_behind_a_missing_one_are_computed_again(
     part.unlink()
     embed(small_source(), fasta, target)
     assert target.read_bytes() == whole.read_bytes()
+
+
+def test_a_run_that_waited_for_the_lock_of_one_that_finished_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    target = tmp_path / "out.parquet"
+    monkeypatch.setattr(embed_parts.fcntl, "flock", lambda *_: shutil.rmtree(folder_of(target)))
+    with pytest.raises(InputError, match="another run writes it"), parts_of(target, pa.schema({}), {}):
+        pytest.fail("opened")
 
 
 CHANGES: dict[str, dict[str, object]] = {

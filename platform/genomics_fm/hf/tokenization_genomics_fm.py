@@ -55,7 +55,7 @@ class GenomicsFmTokenizer(PreTrainedTokenizer):
         return {**self.ids, **self.added_tokens_encoder}
 
     def _tokenize(self, text: str, **others: Any) -> list[str]:
-        letters = "".join(letter if letter in LETTERS else "N" for letter in map(_upper, text))
+        letters = "".join(letter if letter in LETTERS else "N" for letter in map(str.upper, text))
         if self.kind == "kmer":
             words = [letters[i : i + self.k] for i in range(len(letters) - self.k + 1)]
             return [self._known(word) for word in words]
@@ -121,8 +121,3 @@ class GenomicsFmTokenizer(PreTrainedTokenizer):
         path = Path(save_directory) / f"{filename_prefix + '-' if filename_prefix else ''}{VOCABULARY_FILE}"
         path.write_text(json.dumps(self.ids, indent=1) + "\n", encoding="utf-8")
         return (str(path),)
-
-
-def _upper(letter: str) -> str:
-    """ASCII capitals alone: `str.upper` would make letters of others and more of one."""
-    return letter.upper() if letter in "acgt" else letter

@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from genomics_fm.errors import InputError
 from genomics_fm.inference.embed_windows import Window
 from genomics_fm.model.encoder import Encoder
 from genomics_fm.model.pooling import LEADING_TOKENS, TRAILING_TOKENS, cls_of, content_of, mean_of_content
@@ -111,7 +112,12 @@ def _batches(how: Computing, window: Window, pieces: Pieces) -> Iterator[tuple[l
     documents = (pieces.end_P - pieces.begin_P + FRAME_TOKENS).tolist()
     for rows in batches(documents, how.batch_tokens):
         ids_N, lengths = packed(window.ids_T, pieces, rows, how.prompt_id)
-        yield rows, hidden_states(how, torch.from_numpy(ids_N).to(device), lengths), lengths
+        hidden_ND = hidden_states(how, torch.from_numpy(ids_N).to(device), lengths)
+        if not torch.isfinite(hidden_ND).all():
+            raise InputError(
+                "hidden states that are not finite: the encoder's weights are damaged; use another encoder"
+            )
+        yield rows, hidden_ND, lengths
 
 
 def hidden_states(how: Computing, ids_N: Tensor, lengths: list[int]) -> Tensor:

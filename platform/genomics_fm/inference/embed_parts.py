@@ -119,6 +119,7 @@ def parts_of(target: Path, schema: pa.Schema, made_of: dict[str, Any]) -> Iterat
     with (folder / "lock").open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            (folder / "lock").stat()  # gone where the run that held it has just finished
         except OSError as error:
             raise InputError(f"{target}: another run writes it; wait for it or choose another name") from error
         changed = _changed(folder, made_of)

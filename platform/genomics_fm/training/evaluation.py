@@ -157,7 +157,9 @@ def _predict(
         nats_M = torch.nn.functional.cross_entropy(logits_MV, labels_M, reduction="none")
         best_M = logits_MV.argmax(-1)
     if not torch.isfinite(nats_M).all():
-        raise InputError(f"vocabulary {reader.name}: a loss that is not finite; the encoder's weights are damaged")
+        raise InputError(
+            f"vocabulary {reader.name}: a loss that is not finite: its weights are damaged; use another encoder"
+        )
     return nats_M.double().cpu().numpy(), best_M.cpu().numpy()
 
 
