@@ -1,71 +1,33 @@
 import json
 import multiprocessing
 import shutil
+import threading
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
 import torch.multiprocessing
-from torch import Tensor
+from safetensors.torch import load
 
 from genomics_fm.corpus.manifest import Corpus
-from genomics_fm.model.encoder import EncoderConfig
-from genomics_fm.model.heads import new_language_model
+from genomics_fm.errors import CorruptArtefact
 from genomics_fm.model.weights import load_encoder
 from genomics_fm.storage import Folder
-from genomics_fm.training.checkpoint import Checkpoints, KeepPolicy
-from genomics_fm.training.optimizer import OptimizerConfig, adamw
-from genomics_fm.training.shards import Found
+from genomics_fm.training.metrics import read_metrics
+from genomics_fm.training.shards import Found, hashes_of_shard, read_manifest
+from genomics_fm.training.slices import Rows, Snapshot, copy_overlap, share
 from genomics_fm.training.workers import Workers
 from tests.runs import RUN, advance, in_a_group, run_of
+from tests.trained import ABOUT, STREAM_STATES, TINY, Trained, checkpoints_of, newest
 
 torch.set_num_threads(1)
-ALONE = Workers(0, 1, torch.device("cpu"))
-TINY = EncoderConfig(vocabulary_size=40, layers=1, width=16, heads=2, ffn_width=24)
-ABOUT = {"corpus_sha256": "c"}
-STREAM_STATES = {"0": {"rows_made": 3}, "1": {"rows_made": 2}}
 
 
-def checkpoints_of(folder: Path | Folder, keep: int = 9, every_steps: int = 0) -> Checkpoints:
-    return Checkpoints(Folder(folder), ALONE, KeepPolicy(keep, every_steps))
-
-
-def newest(folder: Path | Folder, said: list[str]) -> Found | None:
-    return checkpoints_of(folder).newest(said.append)
-
-
-class Trained:
-    """A tiny model, and updates that need no data."""
-
-    def __init__(self, seed: int = 0) -> None:
-        self.model = new_language_model(TINY, seed)
-        self.optimizer = adamw(self.model, OptimizerConfig(learning_rate=1e-2))
-
-    def step(self, number: int) -> float:
-        ids_N = (torch.arange(20) * (number + 3)) % 40
-        loss = self.model(ids_N, [12, 8]).square().mean()
-        self.optimizer.zero_grad()
-        loss.backward()
-        self.optimizer.step()
-        return loss.item()
-
-    def save(self, folder: Path, step: int, keep: int = 9) -> Path:
-        checkpoints = checkpoints_of(folder, keep)
-        checkpoints.save(step, self.model, self.optimizer, STREAM_STATES, ABOUT)
-        checkpoints.wait()
-        return folder / f"step-{step:08d}"
-
-    def load(self, place: Path) -> dict[str, Any]:
-        checkpoints = checkpoints_of(place.parent)
-        found = checkpoints.newest(lambda _: None)
-        assert found is not None and found.place.local == place
-        return checkpoints.load(found, self.model, self.optimizer)
-
-    def everything(self) -> list[Tensor]:
-        states = [self.optimizer.state[p] for p in self.model.parameters()]
-        return [p.detach() for p in self.model.parameters()] + [s[k] for s in states for k in sorted(s)]
+def newest_of(place: Path) -> Found:
+    found = newest(place.parent, [])
+    assert found is not None and found.place.local == place
+    return found
 
 
 @pytest.fixture
@@ -85,7 +47,7 @@ def test_weights_moments_and_states_come_back_bit_by_bit(tmp_path: Path) -> None
     place = trained.save(tmp_path, 3)
     losses = [trained.step(number) for number in range(3, 6)]
     again = Trained(seed=1)
-    assert again.load(place) == STREAM_STATES
+    assert again.load(newest_of(place)) == STREAM_STATES
     assert [again.step(number) for number in range(3, 6)] == losses
     assert all(torch.equal(a, b) for a, b in zip(again.everything(), trained.everything(), strict=True))
     assert {float(again.optimizer.state[p]["step"]) for p in again.model.parameters()} == {6.0}
@@ -93,7 +55,7 @@ def test_weights_moments_and_states_come_back_bit_by_bit(tmp_path: Path) -> None
 
 def test_tied_weights_stay_tied(saved: Path) -> None:
     again = Trained(seed=1)
-    again.load(saved / "step-00000003")
+    again.load(newest_of(saved / "step-00000003"))
     model = again.model
     assert model.cls.predictions.decoder.weight is model.bert.embeddings.word_embeddings.weight
 
@@ -104,7 +66,7 @@ def test_a_checkpoint_before_the_first_update_is_none_the_worse(tmp_path: Path) 
     losses = [untouched.step(number) for number in range(3)]
     assert [trained.step(number) for number in range(3)] == losses
     again = Trained(seed=1)
-    again.load(place)
+    again.load(newest_of(place))
     assert [again.step(number) for number in range(3)] == losses
 
 
@@ -204,6 +166,114 @@ def test_pruning_without_a_whole_one_removes_nothing(tmp_path: Path) -> None:
     assert names(tmp_path) == ["1"]
 
 
+def test_a_policy_keeps_every_so_many_steps_for_good(tmp_path: Path) -> None:
+    trained, checkpoints = Trained(), checkpoints_of(tmp_path, 2, every_steps=3)
+    for step in range(1, 9):
+        trained.step(step)
+        checkpoints.save(step, trained.model, trained.optimizer, STREAM_STATES, ABOUT)
+    checkpoints.wait()
+    assert names(tmp_path) == ["3", "6", "7", "8"]
+
+
+def test_pruning_counts_no_checkpoint_that_was_found_damaged(saved: Path) -> None:
+    """Else the one that a run resumed from could go, while a damaged one stays."""
+    flip(saved / "step-00000003" / "rank-00000-of-00001.safetensors", 0.5)
+    checkpoints = checkpoints_of(saved, 2)
+    found = checkpoints.newest(lambda _: None)
+    assert found is not None and found.step == 2
+    trained = Trained(seed=1)
+    checkpoints.load(found, trained.model, trained.optimizer)
+    checkpoints.save(4, trained.model, trained.optimizer, STREAM_STATES, ABOUT)
+    checkpoints.wait()
+    assert names(saved) == ["2", "3", "4"]
+
+
+def test_saving_goes_on_beside_the_training_from_a_copy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    may_write, writing, write = threading.Event(), threading.Event(), Folder.write
+
+    def slow_write(self: Folder, name: str, data: bytes | memoryview) -> None:
+        writing.set()
+        assert may_write.wait(20)
+        write(self, name, data)
+
+    monkeypatch.setattr(Folder, "write", slow_write)
+    trained, checkpoints = Trained(), checkpoints_of(tmp_path)
+    trained.step(0)
+    expected = [tensor.clone() for tensor in trained.everything()]
+    checkpoints.save(1, trained.model, trained.optimizer, STREAM_STATES, ABOUT)
+    assert writing.wait(20)
+    trained.step(1)  # changes every weight while they are written
+    assert newest(tmp_path, []) is None
+    threading.Timer(0.2, may_write.set).start()
+    checkpoints.save(2, trained.model, trained.optimizer, STREAM_STATES, ABOUT)
+    assert (tmp_path / "step-00000001" / "manifest.json").is_file()  # one at a time: it has waited
+    checkpoints.wait()
+    shutil.rmtree(tmp_path / "step-00000002")
+    again = Trained(seed=1)
+    again.load(newest_of(tmp_path / "step-00000001"))
+    assert all(torch.equal(a, b) for a, b in zip(again.everything(), expected, strict=True))
+
+
+def test_what_was_saved_or_loaded_last_is_not_written_again(saved: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    checkpoints, trained = checkpoints_of(saved), Trained()
+    checkpoints.load(newest_of(saved / "step-00000003"), trained.model, trained.optimizer)
+    monkeypatch.setattr(Folder, "write", lambda *_: pytest.fail("written again"))
+    checkpoints.save(3, trained.model, trained.optimizer, STREAM_STATES, ABOUT)
+    checkpoints.wait()
+
+
+def test_files_of_an_earlier_attempt_are_not_taken_for_this_ones(saved: Path) -> None:
+    """A worker that has not written yet may have left its files when an earlier save was cut short."""
+    place = Folder(saved / "step-00000003")
+    index = json.loads(place.read("rank-00000-of-00001.json"))
+    assert hashes_of_shard(place, 0, 1, index["attempt"]) == read_manifest(place)["files"]
+    assert hashes_of_shard(place, 0, 1, "another") is None
+    assert hashes_of_shard(place, 1, 2, index["attempt"]) is None
+
+
+def test_the_optimizer_goes_on_counting_its_own_updates(tmp_path: Path) -> None:
+    trained = Trained()
+    for number in range(3):
+        trained.step(number)
+    again = Trained(seed=1)
+    again.load(newest_of(trained.save(tmp_path, 5)))  # two steps were left out
+    assert {float(again.optimizer.state[p]["step"]) for p in again.model.parameters()} == {3.0}
+
+
+def test_a_snapshot_is_a_safetensors_file() -> None:
+    tensors = {
+        "half": torch.tensor([1.5, 2.5, 3.5], dtype=torch.bfloat16),
+        "b": torch.arange(6.0).view(2, 3),
+        "a": torch.arange(10.0)[::2],
+        "wide": torch.tensor([0.1], dtype=torch.float64),
+    }
+    snapshot = Snapshot()
+    data = bytes(snapshot.take(tensors))
+    read = load(data)
+    assert sorted(read) == sorted(tensors)
+    assert all(torch.equal(read[name], tensor) and read[name].dtype == tensor.dtype for name, tensor in tensors.items())
+    assert bytes(Snapshot().take(dict(reversed(tensors.items())))) == data
+    assert torch.equal(load(bytes(snapshot.take({"b": tensors["b"] + 1})))["b"], tensors["b"] + 1)
+
+
+@pytest.mark.parametrize(("rows", "world"), [(7, 3), (2, 4), (8, 1)])
+def test_replicas_share_the_rows_of_what_all_of_them_have(rows: int, world: int) -> None:
+    tensor = torch.arange(2.0 * rows).view(rows, 2)
+    back, copied = torch.zeros_like(tensor), 0
+    for rank in range(world):
+        part = share(tensor, Workers(rank, world, torch.device("cpu")))
+        assert len(part.values) <= -(-rows // world)
+        copied += copy_overlap(Rows(back, 0), part)
+    assert copied == rows and torch.equal(back, tensor)
+
+
+def test_a_model_that_is_not_the_one_saved_is_refused(saved: Path) -> None:
+    trained = Trained()
+    trained.model.bert.encoder.layer.append(trained.model.bert.encoder.layer[0].__class__(TINY))
+    with pytest.raises(CorruptArtefact, match=f"{saved}/step-00000003: rows missing of .*layer.1"):
+        trained.load(newest_of(saved / "step-00000003"))
+
+
 def first_losses(steps: list[dict[str, str]]) -> list[float]:
     return [float.fromhex(loss[name]) for loss in steps for name in ("bpe", "kmer")]
 
@@ -229,10 +299,10 @@ def test_any_number_of_workers_goes_on_where_any_other_stopped(corpus: Corpus, t
     assert first_losses(advance(back, RUN.steps)) == pytest.approx(first_losses(expected[4:]), rel=1e-5)
     back.finish()
     for folder in (one, two):
-        tokens = [[json.loads(line)[k] for k in ("tokens", "predicted")] for line in (folder / "metrics.jsonl").open()]
-        assert tokens == [
-            [json.loads(line)[k] for k in ("tokens", "predicted")]
-            for line in (tmp_path / "alone" / "metrics.jsonl").open()
-        ]
+        tokens, expected_tokens = (
+            [[line[k] for k in ("tokens", "predicted")] for line in read_metrics(Folder(place))]
+            for place in (folder, tmp_path / "alone")
+        )
+        assert tokens == expected_tokens
         for name, tensor in load_encoder(folder)[1].items():
             torch.testing.assert_close(tensor, weights[name], atol=2e-5, rtol=0)
