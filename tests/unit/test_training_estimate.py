@@ -1,0 +1,102 @@
+"""The calculation before a run, held against what torch keeps and against figures worked out elsewhere."""
+
+import dataclasses
+import math
+
+import pytest
+import torch
+
+from genomics_fm.errors import InputError
+from genomics_fm.model.encoder import ENCODERS, EncoderConfig
+from genomics_fm.model.heads import new_language_model
+from genomics_fm.pretraining.batches import MicroBatch
+from genomics_fm.pretraining.masking import MASKING
+from genomics_fm.pretraining.stream import StreamConfig
+from genomics_fm.training.estimate import HIDDEN_SHARE, activation_bytes, estimate, flops_per_token, lines_of
+from genomics_fm.training.loop import TrainingConfig
+from genomics_fm.training.presets import PRESETS
+from genomics_fm.training.step import cross_entropies
+
+torch.set_num_threads(1)
+TOKENS, DOCUMENT = 512, 32
+
+
+def kept_bytes(encoder: EncoderConfig) -> int:
+    """Distinct storages that a forward pass leaves for the backward pass, weights left out."""
+    model, hidden = new_language_model(encoder, 0), int(TOKENS * HIDDEN_SHARE)
+    places, ids = torch.arange(hidden) * 2, torch.arange(TOKENS) % encoder.vocabulary_size
+    batch = MicroBatch(ids, [DOCUMENT] * (TOKENS // DOCUMENT), places, ids[places], torch.zeros_like(places))
+    weights = {parameter.untyped_storage().data_ptr() for parameter in model.parameters()}
+    kept: dict[int, torch.UntypedStorage] = {}
+
+    def keep(tensor: torch.Tensor) -> torch.Tensor:
+        kept[tensor.untyped_storage().data_ptr()] = tensor.untyped_storage()
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+        cross_entropies(model, batch, 1, torch.device("cpu"))
+    return sum(storage.nbytes() for place, storage in kept.items() if place not in weights)
+
+
+@pytest.mark.parametrize(
+    "encoder",
+    [
+        EncoderConfig(layers=4, width=256, heads=4, ffn_width=768, vocabulary_size=512),
+        EncoderConfig(layers=6, width=128, heads=4, ffn_width=512, vocabulary_size=512),
+        EncoderConfig(layers=3, width=192, heads=3, ffn_width=192, vocabulary_size=512),
+    ],
+)
+def test_activations_are_what_torch_keeps(encoder: EncoderConfig) -> None:
+    config = TrainingConfig(rows_per_microbatch=1, stream=StreamConfig(row_tokens=TOKENS), encoder=encoder)
+    assert activation_bytes(config, bfloat16=False) == pytest.approx(kept_bytes(encoder), rel=0.1)
+    assert activation_bytes(dataclasses.replace(config, rows_per_microbatch=3), False) == pytest.approx(
+        3 * activation_bytes(config, False), rel=1e-6
+    )
+    again = dataclasses.replace(config, activation_checkpointing=True)
+    assert activation_bytes(again, False) < activation_bytes(config, False)
+
+
+@pytest.mark.parametrize(("name", "mflop"), [("base", 741.7), ("large", 2_574.5)])
+def test_operations_are_those_of_the_benchmark(name: str, mflop: float) -> None:
+    """`benchmarks.train_step` counts documents of 512 tokens, 15 % of them predicted."""
+    assert flops_per_token(ENCODERS[name]) / 1e6 == pytest.approx(mflop, rel=0.01)
+
+
+def test_an_estimate_by_hand() -> None:
+    found = estimate(PRESETS["base"], 7266, 8, gpu=True, tflops=989.0, share=0.4)
+    assert found.parameters == 119_511_906
+    assert found.state_bytes == pytest.approx(119_511_906 * 16 / 8, abs=16)
+    assert found.accumulation == math.ceil(512 / 8 / 32) == 2
+    assert found.tokens == int(512 * 1024 * 0.99)
+    assert found.hours == pytest.approx(found.flops * 500_000 / (8 * 989e12 * 0.4) / 3600)
+    assert estimate(PRESETS["base"], 7266, 16, True, 989.0, 0.4).hours == pytest.approx(found.hours / 2)
+    text = "\n".join(lines_of(found, 8, 989.0, 0.4))
+    for word in ("calculated, not measured", "119,511,906", "2 micro-batches", "500,000", "8 workers of 989", "40%"):
+        assert word in text
+
+
+def test_the_authors_run_has_the_published_numbers() -> None:
+    """SPEC 1.F."""
+    run = PRESETS["authors"]
+    optimizer = run.optimizer
+    assert (optimizer.learning_rate, optimizer.betas, optimizer.eps) == (1e-4, (0.9, 0.98), 1e-6)
+    assert (optimizer.weight_decay, optimizer.clip_norm, optimizer.warmup_steps) == (0.01, 1.0, 10_000)
+    assert (run.steps, run.checkpoint_steps, run.keep_checkpoints) == (1_000_000, 25_000, 2)
+    assert (run.rows_per_microbatch, run.stream.row_tokens, run.stream.seed) == (192, 512, 42)
+    assert run.batch_rows % 192 == 0 and run.stream.masking == MASKING["authors"]
+    assert run.encoder == ENCODERS["base"]
+
+
+@pytest.mark.parametrize("name", ["small", "base", "large", "authors"])
+@pytest.mark.parametrize("workers", [1, 8, 64])
+def test_large_presets_share_rows_and_streams_evenly(name: str, workers: int) -> None:
+    run = PRESETS[name]
+    assert run.batch_rows % workers == 0 and run.stream.streams % workers == 0
+    assert run.batch_rows % run.stream.streams == 0
+    if name != "authors":
+        assert run.encoder == ENCODERS[name]
+
+
+def test_sizes_that_cannot_be_are_refused() -> None:
+    with pytest.raises(InputError, match="rows_per_microbatch 0"):
+        dataclasses.replace(PRESETS["small"], rows_per_microbatch=0)
