@@ -24,6 +24,7 @@ from genomics_fm.report.table import terminal_table
 from genomics_fm.storage import Folder
 from genomics_fm.tasks.coding import TEST_CHROMOSOMES, VALIDATION_CHROMOSOMES
 from genomics_fm.training.loop import TrainingConfig
+from genomics_fm.training.presets import SMOKE, TINY
 from jobs import (
     build_corpus,
     build_task,
@@ -39,7 +40,7 @@ from jobs import (
 )
 from jobs.build_corpus import YEAST
 from jobs.build_task import TASK_NAME, BuildTaskConfig
-from jobs.pretrain import SMOKE, TINY, PretrainConfig
+from jobs.pretrain import PretrainConfig
 from jobs.progress import Clock, say
 from jobs.register import RegisterConfig
 from jobs.stages import Stage, stage

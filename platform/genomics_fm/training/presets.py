@@ -65,6 +65,6 @@ AUTHORS = TrainingConfig(
         learning_rate=1e-4, betas=(0.9, 0.98), eps=1e-6, weight_decay=0.01, clip_norm=1.0, warmup_steps=10_000
     ),
 )
-"""The published code's optimizer, schedule, masks and rows of 512 slots, for as many GPUs as we suppose. Not its dropout,
-nor fp16, nor learned positions on half of the workers; documents are packed."""
+"""The published code's optimizer, schedule, masks and rows of 512 slots, for as many GPUs as we suppose. Not its
+dropout, nor fp16, nor learned positions on half of the workers; documents are packed."""
 PRESETS = {"tiny": TINY, "smoke": SMOKE, "small": SMALL, "base": BASE, "large": LARGE, "authors": AUTHORS}
