@@ -222,7 +222,7 @@ class Folder:
         """As `artefacts.read_json`."""
         try:
             data = self.read(name)
-        except FileNotFoundError as error:
+        except (FileNotFoundError, IsADirectoryError) as error:
             raise InputError(f"{self.shown(name)}: no such file; {absent}") from error
         return parse_json(data, self.shown(name), format_version)
 
@@ -244,6 +244,16 @@ class Folder:
             raise EnvironmentFault(
                 f"{self.shown(name)}: the store refused or did not answer ({reason}); check address and credentials"
             ) from error
+
+
+def file_at(address: str | Path) -> tuple[Folder, str]:
+    """The folder and the name of a file, given by its path or URI."""
+    if is_remote(str(address)):
+        place, mark, options = str(address).partition("?")
+        folder, _, name = place.rpartition("/")
+        return Folder(f"{folder}{mark}{options}"), name
+    path = Path(str(address).removeprefix("file://")).expanduser()
+    return Folder(path.parent), path.name
 
 
 def _lock(path: Path) -> tuple[BinaryIO, bool]:

@@ -1,11 +1,12 @@
 """`storage.Folder`: the same verbs on a disk and in an S3-like store."""
 
+import hashlib
 from pathlib import Path
 
 import pytest
 
 from genomics_fm.errors import CorruptArtefact, EnvironmentFault, InputError
-from genomics_fm.storage import Folder
+from genomics_fm.storage import Folder, file_at
 
 
 @pytest.fixture(params=["disk", "object store"])
@@ -21,13 +22,24 @@ def test_files_are_written_read_listed_and_deleted(folder: Folder, tmp_path: Pat
     (folder / "deeper").write("y", b"")
     assert (folder.read("x"), folder.size("x"), folder.names()) == (b"second", 6, ["x"])
     assert (folder / "deeper").names() == ["y"]
+    assert (folder.folders(), (folder / "deeper").folders(), (folder / "none").folders()) == (["deeper"], [], [])
+    assert folder.sha256("x") == hashlib.sha256(b"second").hexdigest()
     folder.fetch("x", tmp_path / "fetched")
     assert (tmp_path / "fetched").read_bytes() == b"second"
     folder.delete("x")
     folder.delete("x")
     assert folder.names() == []
-    with pytest.raises(FileNotFoundError):
-        folder.read("x")
+    for look in (folder.read, folder.sha256):
+        with pytest.raises(FileNotFoundError):
+            look("x")
+
+
+def test_a_file_has_an_address(folder: Folder) -> None:
+    folder.write("x", b"found")
+    address, mark, options = folder.uri.partition("?")
+    for form in [f"{address}/x{mark}{options}"] + ([f"file://{folder}/x"] if folder.local else []):
+        place, name = file_at(form)
+        assert (place.read(name), name) == (b"found", "x")
 
 
 def test_json_is_sealed(folder: Folder) -> None:

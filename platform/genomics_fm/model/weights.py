@@ -9,10 +9,11 @@ import torch
 from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
-from genomics_fm.artefacts import read_sealed_json, sha256_file, write_bytes, write_sealed_json
+from genomics_fm.artefacts import read_sealed_json, sha256_bytes, sha256_file, write_bytes
 from genomics_fm.errors import CorruptArtefact, InputError
 from genomics_fm.model.encoder import EncoderConfig
 from genomics_fm.model.heads import MaskedLanguageModel, SequenceClassifier
+from genomics_fm.storage import Folder
 
 FORMAT_VERSION = 1
 WEIGHTS = "model.safetensors"
@@ -37,7 +38,11 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
 
 def write_tensors(path: Path, tensors: dict[str, Tensor]) -> None:
     """Write tensors whole or not at all, in name order, so that equal weights give equal bytes."""
-    write_bytes(path, save({name: tensors[name].detach().cpu().contiguous() for name in sorted(tensors)}))
+    write_bytes(path, _file_of(tensors))
+
+
+def _file_of(tensors: dict[str, Tensor]) -> bytes:
+    return save({name: tensors[name].detach().cpu().contiguous() for name in sorted(tensors)})
 
 
 def load_into(module: nn.Module, tensors: dict[str, Tensor], where: str, ignore: tuple[str, ...] = ()) -> None:
@@ -63,22 +68,23 @@ def load_into(module: nn.Module, tensors: dict[str, Tensor], where: str, ignore:
     module.load_state_dict(wanted)
 
 
-def save_encoder(folder: Path, model: MaskedLanguageModel, about: dict[str, Any]) -> None:
+def save_encoder(folder: Path | Folder, model: MaskedLanguageModel, about: dict[str, Any]) -> None:
     """Write a pretrained model: `model.safetensors`, then `config.json`, which is the commit.
 
     Args:
-        folder: made if absent.
+        folder: made if absent; of any storage.
         model: encoder and MLM head.
         about: hashes of corpus and vocabulary, steps, tokens; kept in `config.json`.
     """
-    tensors = {name: value for name, value in model.state_dict().items() if name != TIED}
-    write_tensors(folder / WEIGHTS, tensors)
-    write_sealed_json(
-        folder / "config.json",
+    place = Folder(folder)
+    data = _file_of({name: value for name, value in model.state_dict().items() if name != TIED})
+    place.write(WEIGHTS, data)
+    place.write_sealed_json(
+        "config.json",
         {
             "format_version": FORMAT_VERSION,
             "encoder": dataclasses.asdict(model.bert.config),
-            "weights_sha256": sha256_file(folder / WEIGHTS),
+            "weights_sha256": sha256_bytes(data),
             "about": about,
         },
     )

@@ -17,8 +17,9 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from genomics_fm.artefacts import canonical_json, read_json, sha256_json, write_json
+from genomics_fm.artefacts import canonical_json, sha256_json, write_json
 from genomics_fm.errors import CorruptArtefact, InputError
+from genomics_fm.storage import file_at
 from genomics_fm.vocabulary.kinds import member_from_json
 from genomics_fm.vocabulary.member import Member
 from genomics_fm.vocabulary.special import CLS_ID, SEP_ID, SPECIAL_TOKENS, UNK_ID, UNKNOWN
@@ -184,27 +185,29 @@ class Ensemble:
     def _members_json(self) -> list[dict[str, Any]]:
         return [{"name": name, **member.to_json()} for name, member in self.members.items()]
 
+    def as_json(self) -> dict[str, Any]:
+        """What its file holds."""
+        return {
+            "format_version": FORMAT_VERSION,
+            "members": self._members_json(),
+            "tokens_sha256": sha256_json(self.tokens),
+            "sha256": self.sha256,
+            "training": self.training,
+        }
+
     def save(self, path: Path) -> None:
-        write_json(
-            path,
-            {
-                "format_version": FORMAT_VERSION,
-                "members": self._members_json(),
-                "tokens_sha256": sha256_json(self.tokens),
-                "sha256": self.sha256,
-                "training": self.training,
-            },
-        )
+        write_json(path, self.as_json())
 
     @classmethod
-    def load(cls, path: Path) -> "Ensemble":
-        """Read an ensemble and check it against the hash stored with it.
+    def load(cls, path: str | Path) -> "Ensemble":
+        """Read an ensemble from a path or a URI, and check it against the hash stored with it.
 
         Raises:
             InputError: no such file.
             CorruptArtefact: its parts disagree with the hash, or a newer format.
         """
-        value = read_json(path, FORMAT_VERSION, "train one with `python -m jobs.train_vocabulary`")
+        folder, name = file_at(path)
+        value = folder.read_json(name, FORMAT_VERSION, "train one with `python -m jobs.train_vocabulary`")
         try:
             members = {m["name"]: member_from_json(m, str(path)) for m in value["members"]}
             ensemble = cls(members, value.get("training", {}))
