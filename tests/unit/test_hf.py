@@ -202,6 +202,7 @@ def test_an_exported_head_says_what_ours_says(tmp_path: Path) -> None:
     assert ensemble is not None and about["vocabulary"] == "bpe"
     model = transformers.AutoModelForSequenceClassification.from_pretrained(tmp_path / "out").eval()
     assert model.config.id2label == {0: "intergenic", 1: "coding"}
+    assert model.config.problem_type == "single_label_classification"
     texts = ["ACGTAGGCAT" * 5, "TTGACA"]
     rows = transformers.AutoTokenizer.from_pretrained(tmp_path / "out")(texts, padding=True, return_tensors="pt")
     documents = [torch.from_numpy(ensemble.document("bpe", text)).long() for text in texts]

@@ -215,7 +215,8 @@ def test_a_scan_does_not_see_wrapping_case_or_compression(tmp_path: Path) -> Non
     wrapped.write_text(">x said\nacgtacgta\ncgtacgtacgt\n>y\nGG\n")
     other = write_fasta(tmp_path / "c.fa", {"y": "GG", "x": "ACGT" * 5})
     assert scan(str(plain)) == scan(str(wrapped))
-    assert scan(str(plain)).sha256 != scan(str(other)).sha256
+    renamed = write_fasta(tmp_path / "d.fa", {"x": "ACGT" * 5, "z": "GG"})
+    assert len({scan(str(path)).sha256 for path in (plain, other, renamed)}) == 3
     assert (scan(str(plain)).letters, scan(str(plain)).longest) == (22, 20)
 
 
@@ -226,6 +227,13 @@ def test_windows_are_the_file_in_order(fasta: Path) -> None:
     skipped = list(embed_windows.windows(str(fasta), every_kind(), "bpe", skip=2))
     assert [len(window.ids_T) > 0 for window in skipped] == [False, False] + [True] * (len(found) - 2)
     assert [window.names for window in skipped] == [window.names for window in found]
+
+
+def test_a_window_ends_after_so_many_sequences_too(fasta: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(embed_windows, "WINDOW_LETTERS", 1 << 20)
+    monkeypatch.setattr(embed_windows, "WINDOW_SEQUENCES", 5)
+    found = embed_windows.windows(str(fasta), every_kind(), "bpe")
+    assert [len(window.names) for window in found] == [5, 5, 2]
 
 
 def test_a_failure_of_the_thread_is_raised_where_its_window_is_taken() -> None:
