@@ -1,6 +1,7 @@
 """Pretrain the encoder on Ray Train with FSDP2: `python -m jobs.pretrain --corpus DIR --vocabulary FILE`."""
 
 import dataclasses
+import math
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,15 +13,17 @@ from genomics_fm.errors import EnvironmentFault, InputError, require
 from genomics_fm.model.weights import WEIGHTS, load_encoder
 from genomics_fm.pretraining.masking import MASKING, MaskingConfig
 from genomics_fm.pretraining.sources import in_a_line
-from genomics_fm.pretraining.stream import StreamConfig
-from genomics_fm.training.loop import TrainingConfig, identity, pretrain, read_metrics
-from genomics_fm.training.optimizer import OptimizerConfig
+from genomics_fm.storage import Folder
+from genomics_fm.training.estimate import estimate, lines_of
+from genomics_fm.training.guard import OnNonfinite
+from genomics_fm.training.loop import TrainingConfig, identity, pretrain
+from genomics_fm.training.metrics import START, described, read_events, read_metrics
+from genomics_fm.training.presets import PRESETS as RUNS
 from genomics_fm.vocabulary.ensemble import Ensemble
 from jobs import launch, tracking
 from jobs.config import validate
-from jobs.progress import Clock, rate, say, watched
-
-STARTS = "starts.log"
+from jobs.progress import Clock, say, watched
+from jobs.watch import View, watch
 
 
 @dataclass(frozen=True)
@@ -35,95 +38,59 @@ class PretrainConfig:
     workers: int = field(default=2, metadata={"help": "Ray Train workers, one GPU or one CPU each"})
     gpu: bool = field(default=False, metadata={"help": "workers compute on GPUs, over NCCL"})
     max_failures: int = field(default=3, metadata={"help": "restarts after a lost worker; each resumes"})
+    on_nonfinite: OnNonfinite = field(
+        default="stop", metadata={"help": "a step whose loss or gradient is not finite: stop, or skip it"}
+    )
     tracking: str | None = field(default=None, metadata={"help": "MLflow tracking URI"})
     masking: str = field(
         default="",
         metadata={"help": "what is hidden: default, paper or authors, instead of --training.stream.masking.…"},
     )
+    watch: str = field(default="", metadata={"help": "show the run of this name, wherever it runs; start nothing"})
+    dry_run: bool = field(default=False, metadata={"help": "say what the run needs, and start nothing"})
+    peak_tflops: float = field(default=989.0, metadata={"help": "of a worker, for --dry-run: bfloat16 of an H100"})
+    peak_share: float = field(default=0.4, metadata={"help": "of the peak that training reaches, for --dry-run"})
     training: TrainingConfig = field(default_factory=TrainingConfig)
 
     def __post_init__(self) -> None:
         require(self.masking in ("", *MASKING), "masking", self.masking, f"one of {', '.join(MASKING)}")
+        for name in ("peak_tflops", "peak_share"):
+            require(0 < getattr(self, name) < math.inf, name, getattr(self, name), "a number above 0")
         if self.workers < 1 or self.max_failures < 0:
             raise InputError(f"--workers {self.workers}, --max-failures {self.max_failures}: at least 1 and 0")
-
-
-class _Gauges:
-    """What rank 0 tells Prometheus."""
-
-    def __init__(self) -> None:
-        from ray.util.metrics import Gauge
-
-        self.loss = Gauge("genomics_fm_pretraining_loss", "Nats a predicted token.", tag_keys=("vocabulary",))
-        names = {
-            "step": "Updates made.",
-            "step_seconds": "Seconds of the last update.",
-            "tokens_per_second": "Tokens a second over all workers.",
-            "gradient_norm": "Norm of the gradient before clipping.",
-        }
-        self.values = {name: Gauge(f"genomics_fm_pretraining_{name}", text) for name, text in names.items()}
-        self.checkpoint = Gauge("genomics_fm_checkpoint_unixtime", "When the newest checkpoint was written.")
-
-    def set(self, line: dict[str, Any], checkpointed: bool) -> None:
-        for name, loss in line["loss"].items():
-            self.loss.set(loss, tags={"vocabulary": name})
-        self.values["step"].set(line["step"])
-        self.values["step_seconds"].set(line["seconds"])
-        self.values["tokens_per_second"].set(line["tokens"] / line["seconds"])
-        self.values["gradient_norm"].set(line["gradient_norm"])
-        if checkpointed:
-            self.checkpoint.set(time.time())
 
 
 def _worker(settings: dict[str, Any]) -> None:
     """One Ray Train worker."""
     import ray.train
 
-    config, folder = validate(TrainingConfig, settings["training"]), Path(settings["folder"])
-    rank = ray.train.get_context().get_world_rank()
-    leader = rank == 0
-    gauges = _Gauges() if leader else None
+    from jobs.pretrain_gauges import Gauges
 
-    def on_start(step: int, skipped: list[str]) -> None:
-        with (folder / STARTS).open("a") as file:
-            file.write(f"worker {rank} on node {launch.node_id()}\n")
-            if leader:
-                file.writelines(f"{message}\n" for message in skipped)
-                file.write(f"{'resumed at' if step else 'started at'} step {step}\n")
+    config, folder = validate(TrainingConfig, settings["training"]), Path(settings["folder"])
+    gauges = Gauges() if ray.train.get_context().get_world_rank() == 0 else None
 
     def on_step(line: dict[str, Any]) -> None:
         if gauges is not None:
-            gauges.set(line, line["step"] % config.checkpoint_steps == 0)
+            gauges.set(line)
 
-    pretrain(config, Path(settings["corpus"]), Path(settings["vocabulary"]), folder, on_step, on_start)
-
-
-def starts(folder: Path) -> list[str]:
-    """Lines about every start of a run: where it began or resumed, and which checkpoints it skipped."""
-    path = folder / STARTS
-    return path.read_text().splitlines() if path.is_file() else []
+    corpus, vocabulary = Path(settings["corpus"]), Path(settings["vocabulary"])
+    pretrain(config, corpus, vocabulary, folder, on_step, launch.node_id(), settings["on_nonfinite"])
 
 
-def _progress(folder: Path, steps: int, said: list[str]) -> str | None:
-    """The latest state of a run as one line; new starts are said once."""
-    for line in starts(folder)[len(said) :]:
-        said.append(line)
-        say(f"[pretrain] {line}")
-    lines = read_metrics(folder)
-    if not lines:
-        return None
-    last, recent = lines[-1], lines[-20:]
-    seconds = sum(line["seconds"] for line in recent)
-    losses = " ".join(f"{name} {loss:.3f}" for name, loss in last["loss"].items())
-    left = (steps - last["step"]) * seconds / len(recent)
-    speed = rate(sum(line["tokens"] for line in recent), seconds, "tokens")
-    return f"[pretrain] step {last['step']}/{steps}  loss {losses}  {speed}  {left:.0f} s left"
+def _progress(view: View) -> str | None:
+    """The latest state of a run as one line; what happened meanwhile is said once."""
+    for text in view.news():
+        say(f"[pretrain] {text}")
+    state = view.state(time.time())
+    return None if state is None else f"[pretrain] {state}"
 
 
 def _fit(config: PretrainConfig, folder: Path, settings: dict[str, Any]) -> None:
     """Train on the connected Ray until the encoder is saved."""
     from ray.train import FailureConfig, RunConfig, ScalingConfig
     from ray.train.torch import TorchConfig, TorchTrainer
+
+    from jobs.pretrain_refusals import GiveUp
 
     trainer = TorchTrainer(
         _worker,
@@ -133,11 +100,13 @@ def _fit(config: PretrainConfig, folder: Path, settings: dict[str, Any]) -> None
             name="train",
             storage_path=str(folder / "ray"),
             failure_config=FailureConfig(max_failures=config.max_failures),
+            callbacks=[GiveUp()],
         ),
         torch_config=TorchConfig(backend="nccl" if config.gpu else "gloo"),
     )
-    said = starts(folder)
-    with watched(lambda: _progress(folder, config.training.steps, said)):
+    view = View(Folder(folder))
+    view.news()  # what happened before is not said again
+    with watched(lambda: _progress(view)):
         try:
             trainer.fit()
         except Exception as error:  # Ray wraps whatever a worker raised
@@ -174,6 +143,7 @@ def run(config: PretrainConfig, folder: Path | None = None) -> dict[str, Any]:
         "vocabulary": str(path.absolute()),
         "folder": str(folder),
         "training": dataclasses.asdict(config.training),
+        "on_nonfinite": config.on_nonfinite,
     }
     clock = Clock()
     hashes = {"corpus": corpus.sha256, "vocabulary": vocabulary.sha256}
@@ -186,12 +156,13 @@ def run(config: PretrainConfig, folder: Path | None = None) -> dict[str, Any]:
             say(f"[pretrain] {in_a_line(config.training.stream.order(corpus).report())}")
             with launch.connect():
                 _fit(config, folder, settings)
-        lines = read_metrics(folder)
+        lines, events = read_metrics(Folder(folder)), read_events(Folder(folder))
         for line in lines:
             losses = {f"loss_{name}": loss for name, loss in line["loss"].items()}
-            record.metrics({**losses, "gradient_norm": line["gradient_norm"]}, line["step"])
-        record.tags({"weights_sha256": sha256_file(folder / WEIGHTS), "starts": "; ".join(starts(folder))})
-    return summary(folder, lines, config.workers, vocabulary.size, clock.seconds)
+            norm = {} if line["gradient_norm"] is None else {"gradient_norm": line["gradient_norm"]}
+            record.metrics({**losses, **norm}, line["step"])
+        record.tags({"weights_sha256": sha256_file(folder / WEIGHTS), "starts": "; ".join(map(described, events))})
+    return summary(folder, lines, events, config.workers, vocabulary.size, clock.seconds)
 
 
 def _with_masking(config: PretrainConfig) -> PretrainConfig:
@@ -209,6 +180,18 @@ def _with_masking(config: PretrainConfig) -> PretrainConfig:
     return dataclasses.replace(config, training=dataclasses.replace(config.training, stream=stream))
 
 
+def needs(config: PretrainConfig) -> list[str]:
+    """Lines about what a run needs, calculated without starting it.
+
+    The vocabulary is read where there is one; else it is as large as the published ensemble.
+    """
+    path = config.vocabulary or (str(Path(config.corpus) / "vocabulary.json") if config.corpus else "")
+    size = Ensemble.load(Path(path)).size if path else config.training.encoder.vocabulary_size
+    tflops, share = config.peak_tflops, config.peak_share
+    found = estimate(config.training, size, config.workers, config.gpu, tflops, share)
+    return lines_of(found, config.workers, tflops, share)
+
+
 def _refuse_another(folder: Path, about: dict[str, str]) -> None:
     """Refuse a folder whose finished encoder came from another corpus, vocabulary or config."""
     _, _, found = load_encoder(folder)
@@ -217,14 +200,17 @@ def _refuse_another(folder: Path, about: dict[str, str]) -> None:
         raise InputError(f"{folder}: holds a finished encoder of another {', '.join(different)}; use another --name")
 
 
-def summary(folder: Path, lines: list[dict[str, Any]], workers: int, size: int, seconds: float) -> dict[str, Any]:
+def summary(
+    folder: Path, lines: list[dict[str, Any]], events: list[dict[str, Any]], workers: int, size: int, seconds: float
+) -> dict[str, Any]:
     """What a finished run tells the report."""
     config, tensors, _ = load_encoder(folder)
+    starts = [event for event in events if event["event"] == START]
     tokens, total = [], 0
     for line in lines:
         total += line["tokens"]
         tokens.append(total)
-    names = list(lines[0]["loss"])
+    names = list(dict.fromkeys(name for line in lines for name in line["loss"]))
     return {
         "folder": str(folder),
         "weights_sha256": sha256_file(folder / WEIGHTS),
@@ -237,30 +223,32 @@ def summary(folder: Path, lines: list[dict[str, Any]], workers: int, size: int, 
         "tokens": tokens,
         "loss": {name: [line["loss"].get(name) for line in lines] for name in names},
         "tokens_per_second": total / max(sum(line["seconds"] for line in lines), 1e-9),
-        "resumed_at": [int(text.rsplit(" ", 1)[1]) for text in starts(folder) if text.startswith("resumed at")],
-        "nodes": sorted({text.rsplit(" ", 1)[1] for text in starts(folder) if text.startswith("worker ")}),
+        "resumed_at": [start["step"] for start in starts if start["step"]],
+        "nodes": sorted({node for start in starts for node in start["nodes"]}),
         "seconds": seconds,
     }
 
 
 def _run_and_print(config: PretrainConfig) -> None:
+    if config.watch:
+        watch(launch.storage_folder() / "encoders" / config.watch)
+        return
+    if config.dry_run:
+        print("\n".join(needs(config)))
+        return
     result = run(config)
     print(f"{result['parameters']:,} parameters, {result['tokens'][-1]:,} tokens in {result['seconds']:.0f} s")
     print(f"encoder {result['weights_sha256'][:12]} in {result['folder']}")
 
 
-TINY = TrainingConfig(
-    steps=320,
-    checkpoint_steps=20,
-    optimizer=OptimizerConfig(learning_rate=2e-3, warmup_steps=30),
-)
-SMOKE = TrainingConfig(
-    steps=16,
-    checkpoint_steps=4,
-    stream=StreamConfig(streams=4),
-    optimizer=OptimizerConfig(learning_rate=2e-3, warmup_steps=4),
-)
-PRESETS = {"tiny": PretrainConfig(training=TINY), "smoke": PretrainConfig(training=SMOKE)}
+CLUSTER_WORKERS = 8
+"""Of the presets that are too large for a laptop: GPUs of one machine."""
+PRESETS = {
+    name: PretrainConfig(training=run, gpu=True, workers=CLUSTER_WORKERS)
+    if name not in ("tiny", "smoke")
+    else PretrainConfig(training=run)
+    for name, run in RUNS.items()
+}
 
 
 def main() -> None:

@@ -40,6 +40,8 @@ def advance(run: Run, until: int) -> list[dict[str, str]]:
         line = run.advance()
         losses.append({name: float(loss).hex() for name, loss in line["loss"].items()})
     run.checkpoints.wait()
+    if run.log is not None:
+        run.log.flush()
     return losses
 
 

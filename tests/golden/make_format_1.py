@@ -36,7 +36,7 @@ def main(folder: Path) -> None:
     vocabulary = fixed_vocabulary()
     vocabulary.save(folder / "vocabulary.json")
     encoder = folder / "encoder"
-    pretrain(TRAINING, corpus.folder, folder / "vocabulary.json", encoder, lambda line: None, lambda *start: None)
+    pretrain(TRAINING, corpus.folder, folder / "vocabulary.json", encoder, lambda line: None)
     labelled = Rows(SEQUENCES, np.array([0, 1, 1]), ["I:0-30:+", "I:40-101:-", "I:200-400:+"], np.array([0, 0, 1]))
     rows.write(folder / "rows.parquet", labelled)
     shape = EncoderConfig(vocabulary_size=vocabulary.size, layers=1, width=8, heads=2, ffn_width=12)

@@ -14,7 +14,8 @@ from genomics_fm.artefacts import sha256_file
 from genomics_fm.corpus.sources import Source
 from genomics_fm.corpus.windows import Recipe
 from genomics_fm.model.weights import load_encoder
-from genomics_fm.training.loop import read_metrics
+from genomics_fm.storage import Folder
+from genomics_fm.training.metrics import read_events, read_metrics
 from genomics_fm.vocabulary.bpe import BpeVocabulary
 from genomics_fm.vocabulary.ensemble import Ensemble
 from genomics_fm.vocabulary.kmer import KmerVocabulary
@@ -56,15 +57,15 @@ def undisturbed(corpus: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_two_workers_train_every_step_and_save_an_encoder(undisturbed: Path) -> None:
-    lines = read_metrics(undisturbed)
+    lines = read_metrics(Folder(undisturbed))
     assert [line["step"] for line in lines] == list(range(1, STEPS + 1))
     assert all(set(line["loss"]) == {"bpe", "kmer"} for line in lines)
     config, _, about = load_encoder(undisturbed)
     vocabulary = Ensemble.load(undisturbed / "vocabulary.json")
     assert config.vocabulary_size == vocabulary.size
     assert (about["steps"], about["vocabulary_sha256"]) == (STEPS, vocabulary.sha256)
-    starts = (undisturbed / "starts.log").read_text().splitlines()
-    assert sorted(line.split(" on ")[0] for line in starts if line.startswith("worker")) == ["worker 0", "worker 1"]
+    [start] = read_events(Folder(undisturbed))
+    assert (start["event"], start["step"], len(start["nodes"])) == ("start", 0, 2)
 
 
 def test_killed_with_its_process_group_it_resumes_and_ends_with_the_same_weights(
@@ -81,7 +82,8 @@ def test_killed_with_its_process_group_it_resumes_and_ends_with_the_same_weights
         start_new_session=True,
     )
     until = time.monotonic() + 120
-    while len(read_metrics(folder)) < 5 and time.monotonic() < until:
+    whole = "checkpoints/step-*/manifest.json"
+    while (len(read_metrics(Folder(folder))) < 5 or not list(folder.glob(whole))) and time.monotonic() < until:
         time.sleep(0.02)
     family = descendants(process.pid)
     os.killpg(process.pid, signal.SIGKILL)
@@ -91,12 +93,11 @@ def test_killed_with_its_process_group_it_resumes_and_ends_with_the_same_weights
     assert not (folder / "config.json").exists(), "it ended before it was killed"
     ended = pretrain(corpus, tmp_path, "run")
     assert ended.code == 0, ended.err
-    resumed = [line for line in (folder / "starts.log").read_text().splitlines() if line.startswith("resumed")]
-    assert resumed and int(resumed[-1].split()[-1]) >= 3
+    assert read_events(Folder(folder))[-1]["step"] >= 3
     assert "resumed at step" in ended.err
     assert sha256_file(folder / "model.safetensors") == sha256_file(undisturbed / "model.safetensors")
-    assert [json.dumps(line["loss"]) for line in read_metrics(folder)] == [
-        json.dumps(line["loss"]) for line in read_metrics(undisturbed)
+    assert [json.dumps(line["loss"]) for line in read_metrics(Folder(folder))] == [
+        json.dumps(line["loss"]) for line in read_metrics(Folder(undisturbed))
     ]
 
 

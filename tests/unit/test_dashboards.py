@@ -13,7 +13,8 @@ import yaml
 from tests.metric_names import names_in_dashboards, names_in_expression
 
 ROOT = Path(__file__).parents[2]
-DASHBOARD = json.loads((ROOT / "dashboards" / "genomics_fm.json").read_text())
+DASHBOARDS = [json.loads(path.read_text()) for path in sorted((ROOT / "dashboards").glob("*.json"))]
+DRAWN = pytest.mark.parametrize("dashboard", DASHBOARDS, ids=lambda dashboard: dashboard["uid"])
 RULES = [
     rule
     for group in yaml.safe_load((ROOT / "dashboards" / "alerts.yaml").read_text())["groups"]
@@ -76,6 +77,15 @@ def test_every_metric_of_ours_on_a_dashboard_is_one_we_emit_and_the_reverse() ->
         assert any(re.fullmatch(pattern, stem) for stem in stems), pattern
 
 
+def test_the_training_dashboard_shows_every_number_of_a_pretraining() -> None:
+    [training] = [dashboard for dashboard in DASHBOARDS if dashboard["uid"] == "genomics-fm-training"]
+    asked = " ".join(target["expr"] for panel in training["panels"] for target in panel.get("targets", []))
+    source = (ROOT / "jobs" / "pretrain_gauges.py").read_text()
+    names = re.findall(r'Gauge\("(\w+)"', source)
+    assert len(names) == 8
+    assert all(f"ray_{name}" in asked for name in names)
+
+
 def test_no_alert_waits_for_a_number_that_is_never_reported() -> None:
     """A loss or gradient that is not finite ends the step before any gauge is set."""
     for rule in RULES:
@@ -84,14 +94,15 @@ def test_no_alert_waits_for_a_number_that_is_never_reported() -> None:
         assert len(sides) == 1 or sides[0] != sides[1], rule["alert"]
 
 
-def test_the_dashboard_has_what_grafana_needs() -> None:
-    assert DASHBOARD["uid"]
-    assert DASHBOARD["title"]
-    assert DASHBOARD["schemaVersion"] >= 36
-    panels = [panel for panel in DASHBOARD["panels"] if panel["type"] != "row"]
-    ids = [panel["id"] for panel in DASHBOARD["panels"]]
+@DRAWN
+def test_a_dashboard_has_what_grafana_needs(dashboard: dict[str, Any]) -> None:
+    assert dashboard["uid"]
+    assert dashboard["title"]
+    assert dashboard["schemaVersion"] >= 36
+    panels = [panel for panel in dashboard["panels"] if panel["type"] != "row"]
+    ids = [panel["id"] for panel in dashboard["panels"]]
     assert len(ids) == len(set(ids))
-    variables = {variable["name"] for variable in DASHBOARD["templating"]["list"]}
+    variables = {variable["name"] for variable in dashboard["templating"]["list"]}
     for panel in panels:
         assert panel["title"]
         assert panel["description"]
@@ -105,8 +116,9 @@ def test_the_dashboard_has_what_grafana_needs() -> None:
             assert set(re.findall(r"\$(\w+)", target["expr"])) <= variables
 
 
-def test_panels_lie_on_the_grid_and_do_not_overlap() -> None:
-    places: list[dict[str, Any]] = [panel["gridPos"] for panel in DASHBOARD["panels"]]
+@DRAWN
+def test_panels_lie_on_the_grid_and_do_not_overlap(dashboard: dict[str, Any]) -> None:
+    places: list[dict[str, Any]] = [panel["gridPos"] for panel in dashboard["panels"]]
     for place in places:
         assert place["x"] >= 0
         assert place["x"] + place["w"] <= 24

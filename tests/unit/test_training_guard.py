@@ -15,9 +15,11 @@ from torch import Tensor
 from genomics_fm.corpus.manifest import Corpus
 from genomics_fm.errors import InputError
 from genomics_fm.model.attention import layout_of
+from genomics_fm.storage import Folder
 from genomics_fm.training import step as step_module
 from genomics_fm.training.guard import MOST_SKIPPED, SPIKE_STEPS, Guard, NotFinite
-from genomics_fm.training.loop import Run, read_metrics
+from genomics_fm.training.loop import Run
+from genomics_fm.training.metrics import read_metrics
 from tests.runs import RUN, advance, run_of
 
 torch.set_num_threads(1)
@@ -160,7 +162,7 @@ def test_left_out_it_goes_on_and_resumes_with_the_very_same_losses(corpus: Corpu
     assert whole[3][1:3] == ({}, None)
     assert trained(tmp_path / "stopped", 5) == whole[:5]
     assert trained(tmp_path / "stopped", RUN.steps) == whole[4:]
-    logged = read_metrics(tmp_path / "whole")
+    logged = read_metrics(Folder(tmp_path / "whole"))
     assert re.match(r"step 4: (loss|gradient) of worker 0, block .*: not finite, left out$", logged[3]["left_out"])
     assert json.loads(json.dumps(logged, allow_nan=False)) == logged
 

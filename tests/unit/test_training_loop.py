@@ -1,6 +1,7 @@
 import dataclasses
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -10,7 +11,9 @@ from genomics_fm.corpus.manifest import Corpus
 from genomics_fm.errors import InputError
 from genomics_fm.model.weights import load_encoder
 from genomics_fm.pretraining.masking import MaskingConfig
-from genomics_fm.training.loop import pretrain, read_metrics
+from genomics_fm.storage import Folder
+from genomics_fm.training.loop import pretrain
+from genomics_fm.training.metrics import read_events, read_metrics
 from genomics_fm.vocabulary.ensemble import Ensemble
 from tests.corpora import corpus_of, dna, fixed_vocabulary, streams
 from tests.runs import RUN, advance, row_hashes, run_of
@@ -25,8 +28,8 @@ def weights_sha256(folder: Path) -> str:
 
 def without_times(folder: Path) -> list[dict[str, object]]:
     """Metrics that do not depend on how fast the machine is."""
-    times = ("seconds", "unixtime", "stall")
-    return [{name: v for name, v in line.items() if name not in times} for line in read_metrics(folder)]
+    times = ("seconds", "unixtime", "checkpoint_unixtime", "stall")
+    return [{name: v for name, v in line.items() if name not in times} for line in read_metrics(Folder(folder))]
 
 
 def test_twenty_losses_are_golden(corpus: Corpus, tmp_path: Path) -> None:
@@ -57,7 +60,7 @@ def test_a_stopped_run_ends_with_the_very_same_losses_and_weights(corpus: Corpus
     logged = without_times(stopped)
     assert logged == without_times(tmp_path / "whole")
     assert [line["step"] for line in logged] == list(range(1, RUN.steps + 1))
-    assert all(0 <= line["stall"] <= line["seconds"] for line in read_metrics(stopped))
+    assert all(0 <= line["stall"] <= line["seconds"] for line in read_metrics(Folder(stopped)))
     shares = json.loads((stopped / "sources.json").read_text())
     assert shares["format_version"] == 1 and shares["groups"][0]["share"] == shares["reference_share"] == 1
 
@@ -95,19 +98,19 @@ def test_a_line_of_metrics_cut_short_by_a_kill_does_not_stop_the_next_run(corpus
     advance(run_of(tmp_path, corpus), 3)
     metrics = tmp_path / "metrics.jsonl"
     metrics.write_text(metrics.read_text() + '{"step": 4, "los')
-    assert [line["step"] for line in read_metrics(tmp_path)] == [1, 2, 3]
+    assert [line["step"] for line in read_metrics(Folder(tmp_path))] == [1, 2, 3]
     again = run_of(tmp_path, corpus)
     assert again.step == 2
-    assert [line["step"] for line in read_metrics(tmp_path)] == [1, 2]
+    assert [line["step"] for line in read_metrics(Folder(tmp_path))] == [1, 2]
     advance(again, 4)
-    assert [line["step"] for line in read_metrics(tmp_path)] == [1, 2, 3, 4]
+    assert [line["step"] for line in read_metrics(Folder(tmp_path))] == [1, 2, 3, 4]
 
 
 def test_metrics_of_a_run_without_a_checkpoint_are_forgotten(corpus: Corpus, tmp_path: Path) -> None:
     advance(run_of(tmp_path, corpus), 1)
     assert run_of(tmp_path, corpus).step == 0
-    assert read_metrics(tmp_path) == []
-    assert read_metrics(tmp_path / "absent") == []
+    assert read_metrics(Folder(tmp_path)) == []
+    assert read_metrics(Folder(tmp_path / "absent")) == []
 
 
 @pytest.mark.parametrize(
@@ -119,7 +122,7 @@ def test_metrics_of_a_run_without_a_checkpoint_are_forgotten(corpus: Corpus, tmp
         {"vocabulary_weights": {"bpe": 2.0}},
     ],
 )
-def test_a_checkpoint_of_another_config_is_refused(corpus: Corpus, tmp_path: Path, changes: dict[str, object]) -> None:
+def test_a_checkpoint_of_another_config_is_refused(corpus: Corpus, tmp_path: Path, changes: dict[str, Any]) -> None:
     advance(run_of(tmp_path, corpus), 2)
     with pytest.raises(InputError, match=r"step-00000002: written with another config, corpus or vocabulary; .*--name"):
         run_of(tmp_path, corpus, **changes)
@@ -169,15 +172,16 @@ def test_pretraining_ends_with_an_encoder_its_vocabulary_and_where_it_comes_from
     corpus: Corpus, vocabulary: Ensemble, tmp_path: Path
 ) -> None:
     fixed_vocabulary().save(tmp_path / "vocabulary.json")
-    starts, steps = [], []
+    steps = []
     config = dataclasses.replace(RUN, steps=3)
     for _ in range(2):  # the second run makes the step after the last checkpoint again
         pretrain(
             config, corpus.folder, tmp_path / "vocabulary.json", tmp_path / "run",
-            lambda line: steps.append(line["step"]), lambda step, skipped: starts.append((step, skipped)),
+            lambda line: steps.append(line["step"]), "here",
         )  # fmt: skip
         hashes = weights_sha256(tmp_path / "run")
-    assert starts == [(0, []), (2, [])] and steps == [1, 2, 3, 3]
+    starts = [(event["step"], event["steps"], event["nodes"]) for event in read_events(Folder(tmp_path / "run"))]
+    assert starts == [(0, 3, ["here"]), (2, 3, ["here"])] and steps == [1, 2, 3, 3]
     assert weights_sha256(tmp_path / "run") == hashes
     encoder, tensors, about = load_encoder(tmp_path / "run")
     assert encoder.vocabulary_size == vocabulary.size and (encoder.width, encoder.layers) == (32, 2)

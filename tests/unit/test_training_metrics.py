@@ -120,7 +120,7 @@ def test_pieces_in_an_object_store_are_few_and_bounded(tmp_path: Path, monkeypat
     monkeypatch.setattr(metrics, "PIECE_BYTES", 1_000)
     store = Store(tmp_path)
     log_of(store, 0, range(1, 2), 60.0)
-    assert len(store.puts) == 1
+    assert len(store.puts) == 2  # the start, the end
     log = MetricsLog(store, 0.0)
     reader, found = LogReader(store), []
     for step in range(2, 202):

@@ -7,6 +7,7 @@ written by threads, from a copy: training goes on meanwhile.
 
 import re
 import threading
+import time
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -66,6 +67,8 @@ class Checkpoints:
         self._given_up = threading.Event()
         self._step: int | None = None
         self._unsound: set[int] = set()
+        self.unixtime = time.time()
+        """When this process wrote the newest whole checkpoint, rank 0 that is; before that: when it began."""
 
     def _place(self, step: int) -> Folder:
         return self.folder / _name(step)
@@ -132,6 +135,7 @@ class Checkpoints:
             pause = min(2 * pause, _LONGEST_PAUSE)
         commit(place, step, updates, about, self.workers.world, files)
         self._unsound.discard(step)
+        self.unixtime = time.time()
         self.prune(step)
 
     def wait(self) -> None:

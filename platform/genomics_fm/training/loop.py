@@ -1,7 +1,6 @@
 """Pretraining from first step to saved encoder, resuming from the newest whole checkpoint."""
 
 import functools
-import json
 import math
 import time
 from collections.abc import Callable
@@ -9,7 +8,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from genomics_fm.artefacts import sha256_json, write_bytes, write_json
+from genomics_fm.artefacts import sha256_json
 from genomics_fm.corpus.manifest import Corpus
 from genomics_fm.errors import InputError, require, writing
 from genomics_fm.model.encoder import EncoderConfig
@@ -22,12 +21,12 @@ from genomics_fm.pretraining.stream import StreamConfig
 from genomics_fm.storage import Folder
 from genomics_fm.training.checkpoint import Checkpoints, KeepPolicy
 from genomics_fm.training.guard import Guard, NotFinite, OnNonfinite, TracedBatch, in_a_line, named
+from genomics_fm.training.metrics import MetricsLog
 from genomics_fm.training.optimizer import OptimizerConfig, adamw, learning_rate, set_learning_rate
 from genomics_fm.training.step import StepResult, train_step
 from genomics_fm.training.workers import Workers, casts, shard, whole_state
 from genomics_fm.vocabulary.ensemble import Ensemble
 
-METRICS = "metrics.jsonl"
 CHECKPOINTS = "checkpoints"
 SOURCES = "sources.json"
 """What shares of an epoch's nucleotides the sources have (R4)."""
@@ -36,6 +35,8 @@ GUARD = "guard"
 """Among the streams' states in a checkpoint."""
 STEPS_AHEAD = 2
 """Global batches whose rows are made while the model computes; as many are in memory beside the current one."""
+LOCAL = "local"
+"""The machine, where nobody says what it is called."""
 VOCABULARY = "vocabulary.json"
 """An encoder's folder carries the vocabulary it was trained with."""
 
@@ -95,25 +96,6 @@ def identity(config: TrainingConfig, corpus_sha256: str, vocabulary_sha256: str)
     }
 
 
-def _write_metrics(path: Path, line: dict[str, Any]) -> None:
-    with writing(path), path.open("a") as file:
-        file.write(json.dumps(line) + "\n")
-
-
-def _drop_metrics_from(path: Path, step: int) -> None:
-    """Forget metrics of steps that will be made again."""
-    kept = [line for line in read_metrics(path.parent) if line["step"] <= step]
-    if path.is_file():
-        write_bytes(path, "".join(json.dumps(line) + "\n" for line in kept).encode())
-
-
-def read_metrics(folder: Path) -> list[dict[str, Any]]:
-    """The lines a run has logged so far; one that is still being written is left out."""
-    path = folder / METRICS
-    lines = path.read_text().split("\n")[:-1] if path.is_file() else []
-    return [json.loads(line) for line in lines]
-
-
 def model_on(workers: Workers, encoder: EncoderConfig, seed: int) -> MaskedLanguageModel:
     """A new model where the workers compute; its layers compiled on CUDA."""
     model = new_language_model(encoder, seed)
@@ -130,8 +112,9 @@ class Run:
         config: TrainingConfig,
         corpus: Corpus,
         vocabulary: Ensemble,
-        folder: Path,
+        folder: str | Path | Folder,
         on_nonfinite: OnNonfinite = "stop",
+        node: str = LOCAL,
     ) -> None:
         """Build everything and resume from the newest whole checkpoint of `folder`.
 
@@ -139,9 +122,10 @@ class Run:
             config: of the run.
             corpus: whose rows are learnt.
             vocabulary: the ensemble.
-            folder: of the run.
+            folder: of the run, in any storage.
             on_nonfinite: what becomes of a step whose loss or gradient is not finite. It is not part of the run's
                 identity, so that one it stopped can go on without the step.
+            node: what this worker's machine is called, for the log.
 
         Raises:
             InputError: the newest checkpoint belongs to another config, corpus or vocabulary, or a weight is given
@@ -150,7 +134,7 @@ class Run:
         for name in config.vocabulary_weights:
             require(name in vocabulary.names, "vocabulary_weights", name, f"one of {', '.join(vocabulary.names)}")
         set_deterministic(config.threads)
-        self.config, self.corpus, self.vocabulary, self.folder = config, corpus, vocabulary, folder
+        self.config, self.corpus, self.vocabulary, self.folder = config, corpus, vocabulary, Folder(folder)
         self.guard = Guard(on_nonfinite, config.skip_spikes)
         self.workers = Workers.current()
         self.about = identity(config, corpus.sha256, vocabulary.sha256)
@@ -161,12 +145,13 @@ class Run:
         self.optimizer = adamw(self.model, config.optimizer)
         batches = Batches(corpus, vocabulary, config.stream, config.batch_rows, self.workers.rank, self.workers.world)
         keep = KeepPolicy(config.keep_checkpoints, config.keep_every_steps)
-        self.checkpoints = Checkpoints(Folder(folder) / CHECKPOINTS, self.workers, keep)
+        self.checkpoints = Checkpoints(self.folder / CHECKPOINTS, self.workers, keep)
         self.skipped: list[str] = []
         self.step = self._resume(batches)
         if self.workers.rank == 0:
             shares = {"format_version": SOURCES_FORMAT_VERSION, **batches.order.report()}
-            write_json(folder / SOURCES, shares)
+            self.folder.write_json(SOURCES, shares)
+        self.log = self._open_log(node)
         self.ahead = Prefetched(
             batches, self._micro_batches, range(self.step, config.steps), self._checkpoints_at, STEPS_AHEAD
         )
@@ -181,19 +166,24 @@ class Run:
     def _checkpoints_at(self, step: int) -> bool:
         return step % self.config.checkpoint_steps == 0 and step < self.config.steps
 
+    def _open_log(self, node: str) -> MetricsLog | None:
+        """The log with this start in it; rank 0 alone writes one."""
+        nodes = self.workers.gather(node)
+        if self.workers.rank != 0:
+            return None
+        log = MetricsLog(self.folder)
+        log.start(self.step, self.config.steps, nodes, self.skipped)
+        return log
+
     def _resume(self, batches: Batches) -> int:
         found = self.checkpoints.newest(self.skipped.append)
         if found is None:
-            if self.workers.rank == 0:
-                _drop_metrics_from(self.folder / METRICS, 0)
             return 0
         if found.about != self.about:
             raise InputError(f"{found.place}: written with another config, corpus or vocabulary; use another --name")
         states = self.checkpoints.load(found, self.model, self.optimizer)
         self.guard.restore(states.pop(GUARD))
         batches.restore(states)
-        if self.workers.rank == 0:
-            _drop_metrics_from(self.folder / METRICS, found.step)
         return found.step
 
     def advance(self) -> dict[str, Any]:
@@ -219,14 +209,16 @@ class Run:
             "gradient_norm": result.gradient_norm if math.isfinite(result.gradient_norm) else None,
             "learning_rate": rate,
             "tokens": result.tokens,
+            "slots": config.batch_rows * config.stream.row_tokens,
             "dropped_segments": ahead.dropped_segments,
             "stall": ahead.stall,
             "seconds": time.perf_counter() - started,
             "unixtime": time.time(),
+            "checkpoint_unixtime": self.checkpoints.unixtime,
             **notes,
         }
-        if self.workers.rank == 0:
-            _write_metrics(self.folder / METRICS, line)
+        if self.log is not None:
+            self.log.add(line)
         if ahead.states is not None:
             self._checkpoint(ahead.states)
         return line
@@ -256,45 +248,53 @@ class Run:
     def _checkpoint(self, states: dict[str, Any]) -> None:
         if self.workers.rank == 0:
             states = {**states, GUARD: self.guard.state()}
+        if self.log is not None:
+            self.log.flush()  # a run that resumes at the checkpoint has the lines before it
         self.checkpoints.save(self.step, self.model, self.optimizer, states, self.about)
 
     def finish(self) -> None:
         """Save encoder and vocabulary into `folder`; all workers call it together."""
         self.ahead.close()
         self.checkpoints.wait()
+        if self.log is not None:
+            self.log.flush()
         state = whole_state(self.model)
         if self.workers.rank == 0:
             whole = new_language_model(self.model.bert.config, 0)
             whole.load_state_dict({name: value.cpu() for name, value in state.items() if name != TIED}, strict=False)
-            self.vocabulary.save(self.folder / VOCABULARY)
+            self.folder.write_json(VOCABULARY, self.vocabulary.as_json())
             save_encoder(self.folder, whole, {**self.about, "steps": self.step})
         self.workers.barrier()
 
 
 def pretrain(
     config: TrainingConfig,
-    corpus_folder: Path,
-    vocabulary_path: Path,
-    folder: Path,
+    corpus_folder: str | Path,
+    vocabulary_path: str | Path,
+    folder: str | Path,
     on_step: Callable[[dict[str, Any]], None],
-    on_start: Callable[[int, list[str]], None],
+    node: str = LOCAL,
     on_nonfinite: OnNonfinite = "stop",
 ) -> None:
     """Run (or go on with) a pretraining on this worker.
 
     Args:
         config: of the run.
-        corpus_folder: of a finished corpus.
+        corpus_folder: of a finished corpus; a path or a URI, as the next two.
         vocabulary_path: JSON of the ensemble.
         folder: of the run; shared by all workers.
         on_step: receives what `Run.advance` returns.
-        on_start: receives the step resumed at (0 for a fresh start) and messages about skipped checkpoints.
+        node: what this worker's machine is called, for the log.
         on_nonfinite: end the run, or leave the step out.
     """
-    with writing(folder):
-        folder.mkdir(parents=True, exist_ok=True)
-    run = Run(config, Corpus(corpus_folder), Ensemble.load(vocabulary_path), folder, on_nonfinite)
-    on_start(run.step, run.skipped)
-    while run.step < config.steps:
-        on_step(run.advance())
-    run.finish()
+    if (local := Folder(folder).local) is not None:
+        with writing(local):
+            local.mkdir(parents=True, exist_ok=True)
+    run = Run(config, Corpus(corpus_folder), Ensemble.load(vocabulary_path), folder, on_nonfinite, node)
+    try:
+        while run.step < config.steps:
+            on_step(run.advance())
+        run.finish()
+    finally:
+        if run.log is not None:
+            run.log.close()

@@ -73,7 +73,7 @@ class MetricsLog:
         self.add({"event": kind, **fields, "unixtime": time.time()})
 
     def start(self, step: int, steps: int, nodes: list[str], skipped: list[str]) -> None:
-        """Log that the run starts, or goes on.
+        """Log that the run starts, or goes on, and wait until that is in the storage.
 
         Args:
             step: updates made so far; lines of later ones are taken back.
@@ -82,6 +82,7 @@ class MetricsLog:
             skipped: messages about checkpoints that were not whole.
         """
         self.event(START, format_version=FORMAT_VERSION, step=step, steps=steps, nodes=nodes, skipped=skipped)
+        self.flush()
 
     def flush(self) -> None:
         """Wait until all that was added is in the storage; before a checkpoint says that the run got so far.

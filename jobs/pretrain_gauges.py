@@ -1,0 +1,32 @@
+"""What rank 0 of a pretraining tells Prometheus after every step; imports Ray."""
+
+from typing import Any
+
+from ray.util.metrics import Gauge
+
+
+class Gauges:
+    """The state of the run; Ray exports `genomics_fm_x` as `ray_genomics_fm_x`."""
+
+    def __init__(self) -> None:
+        self.loss = Gauge("genomics_fm_pretraining_loss", "Nats a predicted token.", tag_keys=("vocabulary",))
+        self.step = Gauge("genomics_fm_pretraining_step", "Updates made.")
+        self.step_seconds = Gauge("genomics_fm_pretraining_step_seconds", "Seconds of the last update.")
+        self.rate = Gauge("genomics_fm_pretraining_tokens_per_second", "Tokens a second over all workers.")
+        self.useful = Gauge("genomics_fm_pretraining_useful_slot_fraction", "Slots of the rows that hold a token.")
+        self.waited = Gauge("genomics_fm_pretraining_data_wait_fraction", "Of the step, how long rank 0 had no rows.")
+        self.norm = Gauge("genomics_fm_pretraining_gradient_norm", "Norm of the gradient before clipping.")
+        self.checkpoint = Gauge("genomics_fm_checkpoint_unixtime", "When the newest checkpoint was whole.")
+
+    def set(self, line: dict[str, Any]) -> None:
+        """Say what a line of the run's log says; a step without finite numbers has no loss and no norm."""
+        self.step.set(line["step"])
+        self.step_seconds.set(line["seconds"])
+        self.waited.set(min(1.0, line["stall"] / line["seconds"]))
+        self.checkpoint.set(line["checkpoint_unixtime"])
+        for name, loss in line["loss"].items():
+            self.loss.set(loss, tags={"vocabulary": name})
+        if line["gradient_norm"] is not None:
+            self.norm.set(line["gradient_norm"])
+            self.rate.set(line["tokens"] / line["seconds"])
+            self.useful.set(line["tokens"] / line["slots"])
