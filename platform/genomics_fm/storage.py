@@ -112,17 +112,18 @@ class Folder:
         """Names of the files directly in this folder, sorted; none when it does not exist."""
         if self.local is not None:
             return sorted(path.name for path in self.local.iterdir() if path.is_file()) if self.local.is_dir() else []
-        selector = pyarrow.fs.FileSelector(self._root, allow_not_found=True)
-        infos = self._remote("", lambda: self._fs.get_file_info(selector))
-        return sorted(info.base_name for info in infos if info.type == pyarrow.fs.FileType.File)
+        return self._listed(pyarrow.fs.FileType.File)
 
     def folders(self) -> list[str]:
         """Names of the folders directly in this one, sorted; none when it does not exist."""
         if self.local is not None:
             return sorted(path.name for path in self.local.iterdir() if path.is_dir()) if self.local.is_dir() else []
+        return self._listed(pyarrow.fs.FileType.Directory)
+
+    def _listed(self, kind: Any) -> list[str]:
         selector = pyarrow.fs.FileSelector(self._root, allow_not_found=True)
         infos = self._remote("", lambda: self._fs.get_file_info(selector))
-        return sorted(info.base_name for info in infos if info.type == pyarrow.fs.FileType.Directory)
+        return sorted(info.base_name for info in infos if info.type == kind)
 
     def delete(self, name: str) -> None:
         """Delete a file, if it is there."""
@@ -133,8 +134,13 @@ class Folder:
             self._remote(name, self._fs.delete_file, self._path(name))
 
     def remove(self) -> None:
-        """Remove the folder itself, if it is there and empty; an object store knows none."""
-        if self.local is not None:
+        """Remove the folder itself, if it is there and empty."""
+        if self.local is None:
+            # pyarrow leaves a mark of a folder whose last file it has deleted.
+            if not self.names() and not self.folders():
+                with contextlib.suppress(FileNotFoundError):
+                    self._remote("", self._fs.delete_dir, self._root)
+        else:
             try:
                 self.local.rmdir()
             except OSError as error:

@@ -34,6 +34,16 @@ def test_files_are_written_read_listed_and_deleted(folder: Folder, tmp_path: Pat
             look("x")
 
 
+def test_an_empty_folder_is_removed_and_no_other(folder: Folder) -> None:
+    (folder / "c").write("x", b"")
+    (folder / "c").remove()
+    assert folder.folders() == ["c"] and (folder / "c").exists("x")
+    (folder / "c").delete("x")
+    for _ in range(2):
+        (folder / "c").remove()
+        assert folder.folders() == []
+
+
 def test_a_file_has_an_address(folder: Folder) -> None:
     folder.write("x", b"found")
     address, mark, options = folder.uri.partition("?")
