@@ -87,7 +87,7 @@ def sequence_values(how: Computing, window: Window, pooling: str) -> np.ndarray:
     values_PD = np.empty((len(pieces.begin_P), how.encoder.config.width), np.float32)
     pool = mean_of_content if pooling == "mean" else cls_of
     for rows, hidden_ND, lengths in _batches(how, window, pieces):
-        values_PD[rows] = pool(hidden_ND, lengths).cpu().numpy()
+        values_PD[rows] = _finite(pool(hidden_ND, lengths))
     if len(values_PD) == len(window.names):
         return values_PD
     tokens_P = np.maximum(pieces.end_P - pieces.begin_P, 1).astype(np.float64)
@@ -102,7 +102,7 @@ def token_values(how: Computing, window: Window) -> np.ndarray:
     for rows, hidden_ND, lengths in _batches(how, window, pieces):
         content = content_of(lengths, hidden_ND.device)
         place_T = [np.arange(pieces.begin_P[row], pieces.end_P[row]) for row in rows]
-        hidden_TD[np.concatenate(place_T)] = hidden_ND[content.place_T].float().cpu().numpy()
+        hidden_TD[np.concatenate(place_T)] = _finite(hidden_ND[content.place_T])
     return hidden_TD
 
 
@@ -112,12 +112,18 @@ def _batches(how: Computing, window: Window, pieces: Pieces) -> Iterator[tuple[l
     documents = (pieces.end_P - pieces.begin_P + FRAME_TOKENS).tolist()
     for rows in batches(documents, how.batch_tokens):
         ids_N, lengths = packed(window.ids_T, pieces, rows, how.prompt_id)
-        hidden_ND = hidden_states(how, torch.from_numpy(ids_N).to(device), lengths)
-        if not torch.isfinite(hidden_ND).all():
-            raise InputError(
-                "hidden states that are not finite: the encoder's weights are damaged; use another encoder"
-            )
-        yield rows, hidden_ND, lengths
+        yield rows, hidden_states(how, torch.from_numpy(ids_N).to(device), lengths), lengths
+
+
+def _finite(values_RD: Tensor) -> np.ndarray:
+    """The same numbers as float32.
+
+    Raises:
+        InputError: one is not finite, which would pass for what no token covers.
+    """
+    if not torch.isfinite(values_RD).all():
+        raise InputError("hidden states that are not finite: the encoder's weights are damaged; use another encoder")
+    return values_RD.float().cpu().numpy()
 
 
 def hidden_states(how: Computing, ids_N: Tensor, lengths: list[int]) -> Tensor:
