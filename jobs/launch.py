@@ -125,7 +125,8 @@ def find_our_error(error: BaseException | None) -> GenomicsFmError | None:
     if error is None or (isinstance(error, GenomicsFmError) and not hasattr(error, "cause")):
         return error
     failures = list((getattr(error, "worker_failures", None) or {}).values())
-    for inner in (*failures, getattr(error, "cause", None), error.__cause__):
+    wrapped = (getattr(error, name, None) for name in ("cause", "controller_failure", "__cause__"))
+    for inner in (*failures, *wrapped):
         if inner is not error and (found := find_our_error(inner)) is not None:
             return found
     return None

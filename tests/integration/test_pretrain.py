@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -108,3 +109,13 @@ def test_errors_are_one_line_with_their_exit_code(corpus: Path, tmp_path: Path) 
     typo = pretrain(corpus, tmp_path, "x", "--training.stpes=3")
     assert typo.code == 2
     assert "did you mean --training.steps?" in typo.err
+
+
+def test_a_run_that_is_not_finite_ends_at_once_and_names_the_rows(corpus: Path, tmp_path: Path) -> None:
+    ended = pretrain(corpus, tmp_path, "run", "--training.optimizer.learning-rate=1e30")
+    assert ended.code == 2, ended.err
+    (line,) = [line for line in ended.err.splitlines() if line.startswith("error: ")]
+    assert re.match(r"error: step \d+: (loss|gradient) of worker [01], block \S+ row \d+, (bpe|kmer) \d", line), line
+    assert line.endswith("lower the learning rate and use another --name, or --on-nonfinite skip")
+    starts = read_events(Folder(tmp_path / "encoders" / "run"))
+    assert [event["event"] for event in starts] == ["start"]  # it was not started again

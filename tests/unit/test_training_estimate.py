@@ -70,6 +70,8 @@ def test_an_estimate_by_hand() -> None:
     assert found.tokens == int(512 * 1024 * 0.99)
     assert found.hours == pytest.approx(found.flops * 500_000 / (8 * 989e12 * 0.4) / 3600)
     assert estimate(PRESETS["base"], 7266, 16, True, 989.0, 0.4).hours == pytest.approx(found.hours / 2)
+    many = estimate(PRESETS["base"], 7266, 64, True, 989.0, 0.4)  # 8 rows each: no micro-batch has 32
+    assert many.accumulation == 1 and many.activation_bytes == pytest.approx(found.activation_bytes / 4, rel=1e-6)
     text = "\n".join(lines_of(found, 8, 989.0, 0.4))
     for word in ("calculated, not measured", "119,511,906", "2 micro-batches", "500,000", "8 workers of 989", "40%"):
         assert word in text

@@ -178,7 +178,7 @@ def test_a_loss_that_is_not_finite_updates_nothing(model: MaskedLanguageModel, r
     with torch.no_grad():
         model.bert.encoder.layer[0].mlp.wo.weight[3, 5] = wrong  # type: ignore[union-attr]
     before = {name: value.clone() for name, value in model.state_dict().items()}
-    with pytest.raises(InputError, match=r"not finite, nothing was updated; lower the learning rate and use another --name"):
+    with pytest.raises(InputError, match="not finite, nothing was updated; lower the learning rate"):
         train_step(model, optimizer, [micro_batch(rows, NAMES)], NAMES, [1.0, 1.0], 1.0, ALONE, False)
     for name, value in model.state_dict().items():
         torch.testing.assert_close(value, before[name], rtol=0, atol=0, equal_nan=True)

@@ -102,11 +102,13 @@ def estimate(
     tokens = int(config.batch_rows * config.stream.row_tokens * FULL_ROWS)
     flops = tokens * flops_per_token(config.encoder)
     rows = -(-config.batch_rows // workers)
+    at_once = min(rows, config.rows_per_microbatch)
+    config = replace(config, rows_per_microbatch=at_once)
     return Estimate(
         parameters=parameters,
         state_bytes=STATE_FLOATS * FLOAT32_BYTES * -(-parameters // workers),
         activation_bytes=activation_bytes(config, gpu or config.autocast),
-        accumulation=-(-rows // config.rows_per_microbatch),
+        accumulation=-(-rows // at_once),
         tokens=tokens,
         steps=config.steps,
         flops=flops,
