@@ -9,6 +9,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
+from genomics_fm.errors import EnvironmentFault
 from genomics_fm.model.encoder import EncoderConfig
 from genomics_fm.model.heads import new_language_model
 from genomics_fm.storage import Folder
@@ -138,4 +139,27 @@ def train_until_killed(rank: int, world: int, folder: str, meet: str, steps: int
         trained.step(step)
         states = {name: state for name, state in STREAM_STATES.items() if int(name) % world == rank}
         checkpoints.save(step + 1, trained.model, trained.optimizer, states, ABOUT)
+    checkpoints.wait()
+
+
+def save_where_one_is_refused(rank: int, world: int, folder: str, meet: str, refused: int) -> None:
+    """Save as one process of `world`; the store refuses one of them. What each is told is left beside the folder."""
+    torch.set_num_threads(1)
+    dist.init_process_group("gloo", init_method=f"file://{meet}", rank=rank, world_size=world)
+    workers = Workers(rank, world, torch.device("cpu"))
+    trained, checkpoints = Trained(workers=workers), checkpoints_of(Folder(folder), workers=workers)
+    write = Folder.write
+
+    def refuse(self: Folder, name: str, data: bytes | memoryview) -> None:
+        raise EnvironmentFault(f"{self.shown(name)}: the store refused worker {rank}")
+
+    if rank == refused:
+        Folder.write = refuse  # type: ignore[method-assign]
+    checkpoints.save(1, trained.model, trained.optimizer, STREAM_STATES, ABOUT)
+    try:
+        checkpoints.wait()
+    except EnvironmentFault as fault:
+        Path(f"{folder}-told-{rank}").write_text(str(fault))
+    Folder.write = write  # type: ignore[method-assign]
+    checkpoints.save(1, trained.model, trained.optimizer, STREAM_STATES, ABOUT)
     checkpoints.wait()

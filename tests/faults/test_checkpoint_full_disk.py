@@ -1,14 +1,16 @@
 """A disk that fills up while a checkpoint is written: exit 4, the older one loads, and it goes on with space again."""
 
+import multiprocessing
 import os
 from pathlib import Path
 
 import pytest
 import torch
+import torch.multiprocessing
 
 from genomics_fm.errors import EnvironmentFault
 from genomics_fm.storage import Folder
-from tests.trained import ABOUT, STREAM_STATES, Expected, Trained, checkpoints_of, newest
+from tests.trained import ABOUT, STREAM_STATES, Expected, Trained, checkpoints_of, newest, save_where_one_is_refused
 
 torch.set_num_threads(1)
 PAGE = 4_096
@@ -65,3 +67,16 @@ def test_the_fault_of_one_save_shows_when_the_next_is_due(tmp_path: Path, monkey
     checkpoints.wait()
     found = newest(tmp_path, [])
     assert found is not None and found.step == 1
+
+
+@pytest.mark.parametrize("refused", [0, 1])
+def test_what_one_worker_cannot_write_all_are_told_and_none_waits_for_ever(refused: int, tmp_path: Path) -> None:
+    folder = tmp_path / "checkpoints"
+    arguments = (2, str(folder), str(tmp_path / "meet"), refused)
+    multiprocessing.set_forkserver_preload(["tests.trained"])
+    torch.multiprocessing.start_processes(save_where_one_is_refused, arguments, nprocs=2, start_method="forkserver")
+    told = [(tmp_path / f"checkpoints-told-{rank}").read_text() for rank in range(2)]
+    assert told[0] == told[1] and f"the store refused worker {refused}" in told[0]
+    said: list[str] = []
+    found = newest(folder, said)  # the second save
+    assert found is not None and (found.step, found.world, said) == (1, 2, [])
