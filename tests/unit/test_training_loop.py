@@ -12,6 +12,7 @@ from genomics_fm.errors import InputError
 from genomics_fm.model.weights import load_encoder
 from genomics_fm.pretraining.masking import MaskingConfig
 from genomics_fm.storage import Folder
+from genomics_fm.training.guard import Stopped
 from genomics_fm.training.loop import pretrain
 from genomics_fm.training.metrics import read_events, read_metrics
 from genomics_fm.vocabulary.ensemble import Ensemble
@@ -189,3 +190,24 @@ def test_pretraining_ends_with_an_encoder_its_vocabulary_and_where_it_comes_from
     assert about["steps"] == 3
     assert Ensemble.load(tmp_path / "run" / "vocabulary.json").sha256 == vocabulary.sha256
     assert all(torch.isfinite(tensor).all() for tensor in tensors.values())
+
+
+def test_asked_to_stop_it_checkpoints_and_loses_no_step(corpus: Corpus, tmp_path: Path) -> None:
+    fixed_vocabulary().save(tmp_path / "vocabulary.json")
+    steps: dict[str, list[int]] = {"whole": [], "stopped": []}
+
+    def go(name: str, stop_after: int) -> None:
+        where = tmp_path / "vocabulary.json", tmp_path / name
+        log = steps[name]
+        pretrain(
+            RUN, corpus.folder, *where, lambda line: log.append(line["step"]), "here",
+            asked_to_stop=lambda: log[-1] >= stop_after,
+        )  # fmt: skip
+
+    go("whole", RUN.steps)  # asked at the very end, it ends
+    for stop_after in (3, 4):  # between checkpoints, and at one
+        with pytest.raises(Stopped, match=f"stopped after step {stop_after} of 8; the same command goes on"):
+            go("stopped", stop_after)
+    go("stopped", 99)
+    assert steps["stopped"] == steps["whole"] == list(range(1, RUN.steps + 1))
+    assert weights_sha256(tmp_path / "stopped") == weights_sha256(tmp_path / "whole")

@@ -4,7 +4,7 @@ import bisect
 import math
 import statistics
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -15,9 +15,10 @@ from torch import Tensor, nn
 
 from genomics_fm.corpus.manifest import Corpus
 from genomics_fm.errors import InputError
-from genomics_fm.pretraining.batches import MicroBatch
+from genomics_fm.pretraining.batches import MicroBatch, micro_batch
 from genomics_fm.pretraining.lane import Row
 from genomics_fm.pretraining.walk import END, START, WINDOW
+from genomics_fm.training.workers import Workers
 
 OnNonfinite = Literal["stop", "skip"]
 MOST_SKIPPED = 8
@@ -63,6 +64,10 @@ class NotFinite(InputError):  # noqa: N818  (it says what is the matter)
     def __init__(self, what: str, places: list[Place]) -> None:
         super().__init__(f"{what} {STOPPED}")
         self.what, self.places = what, places
+
+
+class Stopped(Exception):  # noqa: N818  (nothing went wrong)
+    """A run that was asked to stop has written a checkpoint and can go on from it, with nothing lost."""
 
 
 @contextmanager
@@ -111,6 +116,18 @@ def named(places: list[Place], micro_batches: list[TracedBatch], corpus: Corpus,
             text = f"worker {rank}, block {corpus.blocks[number]['file']} row {at}, {row.vocabulary} {start:,}–{end:,}"
             found[text] = None
     return list(found)
+
+
+def traced(rows: list[Row], share: int, at_once: int, names: tuple[str, ...]) -> list[TracedBatch]:
+    """Rows as micro-batches of `at_once`; as many as `share` rows make, the last ones may be empty."""
+    parts = [tuple(rows[i : i + at_once]) for i in range(0, share, at_once)]
+    return [TracedBatch(**vars(micro_batch(list(part), names)), rows=part) for part in parts]
+
+
+def where(error: NotFinite, parts: list[TracedBatch], corpus: Corpus, workers: Workers) -> str:
+    """The segments of all workers that an error concerns; all workers call it together."""
+    found = workers.gather(named(error.places, parts, corpus, workers.rank))
+    return in_a_line([name for names in found for name in names])
 
 
 def _documents(place: Place, batch: TracedBatch) -> list[tuple[Row, int]]:
@@ -176,13 +193,13 @@ class Guard:
         self.left_out += leaves_out
         return not leaves_out
 
-    def leave_out(self, error: NotFinite, step: int, where: Callable[[], str]) -> str:
+    def leave_out(self, error: NotFinite, step: int, segments: str) -> str:
         """Go on without a step that is not finite, if that is wanted and does not go on for ever.
 
         Args:
             error: what was found.
             step: number of the update that was not made, from 1.
-            where: names rows; all workers call it together.
+            segments: where, as of `where`.
 
         Returns:
             What to log.
@@ -190,7 +207,7 @@ class Guard:
         Raises:
             InputError: the run ends here.
         """
-        place = f"step {step}: {error.what} of {where()}"
+        place = f"step {step}: {error.what} of {segments}"
         if self.on_nonfinite == "stop":
             raise InputError(f"{place}: {STOPPED}")
         self.left_out += 1

@@ -1,6 +1,5 @@
 """Pretraining from first step to saved encoder, resuming from the newest whole checkpoint."""
 
-import functools
 import math
 import time
 from collections.abc import Callable
@@ -8,23 +7,25 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from genomics_fm.artefacts import sha256_json
 from genomics_fm.corpus.manifest import Corpus
 from genomics_fm.errors import InputError, require, writing
 from genomics_fm.model.encoder import EncoderConfig
-from genomics_fm.model.heads import MaskedLanguageModel, new_language_model
+from genomics_fm.model.heads import new_language_model
 from genomics_fm.model.weights import TIED, save_encoder, set_deterministic
-from genomics_fm.pretraining.batches import Batches, micro_batch
+from genomics_fm.pretraining.batches import Batches
 from genomics_fm.pretraining.lane import Row
 from genomics_fm.pretraining.prefetch import Prefetched
 from genomics_fm.pretraining.stream import StreamConfig
 from genomics_fm.storage import Folder
 from genomics_fm.training.checkpoint import Checkpoints, KeepPolicy
-from genomics_fm.training.guard import Guard, NotFinite, OnNonfinite, TracedBatch, in_a_line, named
+from genomics_fm.training.guard import Guard, NotFinite, OnNonfinite, Stopped, TracedBatch, traced, where
 from genomics_fm.training.metrics import MetricsLog
 from genomics_fm.training.optimizer import OptimizerConfig, adamw, learning_rate, set_learning_rate
 from genomics_fm.training.step import StepResult, train_step
-from genomics_fm.training.workers import Workers, casts, shard, whole_state
+from genomics_fm.training.workers import Workers, casts, model_on, whole_state
 from genomics_fm.vocabulary.ensemble import Ensemble
 
 CHECKPOINTS = "checkpoints"
@@ -96,14 +97,6 @@ def identity(config: TrainingConfig, corpus_sha256: str, vocabulary_sha256: str)
     }
 
 
-def model_on(workers: Workers, encoder: EncoderConfig, seed: int) -> MaskedLanguageModel:
-    """A new model where the workers compute; its layers compiled on CUDA."""
-    model = new_language_model(encoder, seed)
-    if workers.device.type == "cuda":
-        model.bert.compile()
-    return shard(model, workers)
-
-
 class Run:
     """A pretraining run on this worker: model, optimizer, rows, and how far it is."""
 
@@ -119,13 +112,8 @@ class Run:
         """Build everything and resume from the newest whole checkpoint of `folder`.
 
         Args:
-            config: of the run.
-            corpus: whose rows are learnt.
-            vocabulary: the ensemble.
-            folder: of the run, in any storage.
-            on_nonfinite: what becomes of a step whose loss or gradient is not finite. It is not part of the run's
-                identity, so that one it stopped can go on without the step.
-            node: what this worker's machine is called, for the log.
+            config, corpus, vocabulary, folder, node: as of `pretrain`.
+            on_nonfinite: likewise; not part of the run's identity, so that one it stopped can go on without the step.
 
         Raises:
             InputError: the newest checkpoint belongs to another config, corpus or vocabulary, or a weight is given
@@ -152,16 +140,15 @@ class Run:
             shares = {"format_version": SOURCES_FORMAT_VERSION, **batches.order.report()}
             self.folder.write_json(SOURCES, shares)
         self.log = self._open_log(node)
-        self.ahead = Prefetched(
-            batches, self._micro_batches, range(self.step, config.steps), self._checkpoints_at, STEPS_AHEAD
-        )
+        # The states after every step, which are small: a run may be asked to stop after any.
+        steps = range(self.step, config.steps)
+        self.ahead = Prefetched(batches, self._micro_batches, steps, lambda step: True, STEPS_AHEAD)
+        self._states: dict[str, Any] = {}
 
     def _micro_batches(self, rows: list[Row]) -> list[TracedBatch]:
         """This worker's rows of a step; every worker has equally many micro-batches."""
-        at_once = self.config.rows_per_microbatch
-        starts = range(0, -(-self.config.batch_rows // self.workers.world), at_once)
-        parts = [tuple(rows[i : i + at_once]) for i in starts]
-        return [TracedBatch(**vars(micro_batch(list(part), self.vocabulary.names)), rows=part) for part in parts]
+        share = -(-self.config.batch_rows // self.workers.world)
+        return traced(rows, share, self.config.rows_per_microbatch, self.vocabulary.names)
 
     def _checkpoints_at(self, step: int) -> bool:
         return step % self.config.checkpoint_steps == 0 and step < self.config.steps
@@ -219,9 +206,19 @@ class Run:
         }
         if self.log is not None:
             self.log.add(line)
-        if ahead.states is not None:
-            self._checkpoint(ahead.states)
+        self._states = ahead.states or {}
+        if self._checkpoints_at(self.step):
+            self._checkpoint()
         return line
+
+    def stops(self, asked: bool) -> bool:
+        """Whether some worker was asked to stop; then a checkpoint is whole on return. All call it together."""
+        if not self.workers.sum(torch.tensor([float(asked)], device=self.workers.device)):
+            return False
+        if not self._checkpoints_at(self.step):
+            self._checkpoint()
+        self.checkpoints.wait()
+        return True
 
     def _update(self, parts: list[TracedBatch]) -> tuple[StepResult, dict[str, Any]]:
         """Make the next update unless the guard leaves it out; what it did, and what there is to say about it."""
@@ -233,19 +230,15 @@ class Run:
                 self.workers, self.autocast, lambda result: guard.accepts(result.loss, result.gradient_norm),
             )  # fmt: skip
         except NotFinite as error:
-            message = guard.leave_out(error, self.step + 1, functools.partial(self._where, error, parts))
+            message = guard.leave_out(error, self.step + 1, where(error, parts, self.corpus, self.workers))
             return StepResult({}, {}, 0, math.nan), {"left_out": message}
         notes: dict[str, Any] = {"spikes": guard.spikes} if guard.spikes else {}
         if guard.spikes and guard.skip_spikes:
             notes["left_out"] = f"step {self.step + 1}: a spike, left out: {'; '.join(guard.spikes)}"
         return result, notes
 
-    def _where(self, error: NotFinite, parts: list[TracedBatch]) -> str:
-        """The rows of all workers that an error concerns; all workers call it together."""
-        found = self.workers.gather(named(error.places, parts, self.corpus, self.workers.rank))
-        return in_a_line([name for names in found for name in names])
-
-    def _checkpoint(self, states: dict[str, Any]) -> None:
+    def _checkpoint(self) -> None:
+        states = self._states
         if self.workers.rank == 0:
             states = {**states, GUARD: self.guard.state()}
         if self.log is not None:
@@ -275,6 +268,7 @@ def pretrain(
     on_step: Callable[[dict[str, Any]], None],
     node: str = LOCAL,
     on_nonfinite: OnNonfinite = "stop",
+    asked_to_stop: Callable[[], bool] = lambda: False,
 ) -> None:
     """Run (or go on with) a pretraining on this worker.
 
@@ -286,6 +280,10 @@ def pretrain(
         on_step: receives what `Run.advance` returns.
         node: what this worker's machine is called, for the log.
         on_nonfinite: end the run, or leave the step out.
+        asked_to_stop: looked at between steps; one worker that says yes stops all.
+
+    Raises:
+        Stopped: on every worker, once the checkpoint is whole.
     """
     if (local := Folder(folder).local) is not None:
         with writing(local):
@@ -294,6 +292,8 @@ def pretrain(
     try:
         while run.step < config.steps:
             on_step(run.advance())
+            if run.step < config.steps and run.stops(asked_to_stop()):
+                raise Stopped(f"stopped after step {run.step} of {config.steps}; the same command goes on from there")
         run.finish()
     finally:
         if run.log is not None:

@@ -11,7 +11,8 @@ from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.fsdp import MixedPrecisionPolicy, fully_shard
 from torch.distributed.tensor import DTensor
 
-from genomics_fm.model.heads import MaskedLanguageModel
+from genomics_fm.model.encoder import EncoderConfig
+from genomics_fm.model.heads import MaskedLanguageModel, new_language_model
 
 
 @dataclass(frozen=True)
@@ -66,6 +67,14 @@ def shard(model: MaskedLanguageModel, workers: Workers) -> MaskedLanguageModel:
         fully_shard(layer, mesh=mesh, mp_policy=policy)
     fully_shard(model, mesh=mesh, mp_policy=policy)
     return model
+
+
+def model_on(workers: Workers, encoder: EncoderConfig, seed: int) -> MaskedLanguageModel:
+    """A new model where the workers compute; its layers compiled on CUDA."""
+    model = new_language_model(encoder, seed)
+    if workers.device.type == "cuda":
+        model.bert.compile()
+    return shard(model, workers)
 
 
 def casts(workers: Workers) -> bool:
