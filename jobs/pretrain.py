@@ -17,11 +17,12 @@ from genomics_fm.storage import Folder
 from genomics_fm.training.estimate import estimate, lines_of
 from genomics_fm.training.guard import OnNonfinite
 from genomics_fm.training.loop import TrainingConfig, identity, pretrain
-from genomics_fm.training.metrics import START, described, read_events, read_metrics
+from genomics_fm.training.metrics import START, read_events, read_metrics
 from genomics_fm.training.presets import PRESETS as RUNS
 from genomics_fm.vocabulary.ensemble import Ensemble
-from jobs import launch, tracking
+from jobs import launch
 from jobs.config import validate
+from jobs.mirror import mirrored
 from jobs.progress import Clock, say, watched
 from jobs.watch import View, watch
 
@@ -147,21 +148,16 @@ def run(config: PretrainConfig, folder: Path | None = None) -> dict[str, Any]:
     }
     clock = Clock()
     hashes = {"corpus": corpus.sha256, "vocabulary": vocabulary.sha256}
-    session = tracking.start(config.tracking, "pretraining")
     finished = (folder / "config.json").is_file()
     if finished:
         _refuse_another(folder, about)
-    with session.run(folder.name, config, hashes) as record:
+    with mirrored(Folder(folder), config.tracking, "pretraining", folder.name, config, hashes) as tags:
         if not finished:
             say(f"[pretrain] {in_a_line(config.training.stream.order(corpus).report())}")
             with launch.connect():
                 _fit(config, folder, settings)
         lines, events = read_metrics(Folder(folder)), read_events(Folder(folder))
-        for line in lines:
-            losses = {f"loss_{name}": loss for name, loss in line["loss"].items()}
-            norm = {} if line["gradient_norm"] is None else {"gradient_norm": line["gradient_norm"]}
-            record.metrics({**losses, **norm}, line["step"])
-        record.tags({"weights_sha256": sha256_file(folder / WEIGHTS), "starts": "; ".join(map(described, events))})
+        tags["weights_sha256"] = sha256_file(folder / WEIGHTS)
     return summary(folder, lines, events, config.workers, vocabulary.size, clock.seconds)
 
 

@@ -171,14 +171,8 @@ class Run:
 
     def config(self, config: Any) -> None:
         """Record a config dataclass (or nested dict): its leaves as parameters, the whole as a file."""
-        values = config if isinstance(config, Mapping) else dataclasses.asdict(config)
-        leaves = dict(_leaves(values))
         with self._forgiving():
-            from mlflow.entities import Param
-
-            params = [Param(REFUSED.sub("_", k), str(v)[:MAX_PARAMETER_LENGTH]) for k, v in leaves.items()]
-            self.client.log_batch(self.run_id, params=params)
-            self.client.log_dict(self.run_id, json.loads(json.dumps(values, default=str)), "config.json")
+            log_config(self.client, self.run_id, config)
 
     def tags(self, values: Mapping[str, Any]) -> None:
         with self._forgiving():
@@ -249,6 +243,17 @@ class Run:
             if not self.lost:
                 print(f"tracking: MLflow failed: {str(error).splitlines()[0][:200]}; going on", file=sys.stderr)
             self.lost = True
+
+
+def log_config(client: Any, run_id: str, config: Any) -> None:
+    """Record a config dataclass (or nested dict) with a run: its leaves as parameters, the whole as a file."""
+    from mlflow.entities import Param
+
+    values = config if isinstance(config, Mapping) else dataclasses.asdict(config)
+    leaves = dict(_leaves(values))
+    params = [Param(REFUSED.sub("_", k), str(v)[:MAX_PARAMETER_LENGTH]) for k, v in leaves.items()]
+    client.log_batch(run_id, params=params)
+    client.log_dict(run_id, json.loads(json.dumps(values, default=str)), "config.json")
 
 
 def _leaves(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
