@@ -65,7 +65,8 @@ def _damage_often(folder: Folder, count: int) -> None:
         said: list[str] = []
         found = newest(folder, said)
         assert found is not None
-        if damaged != sound:
+        # Without its last line feed a manifest says the same; every other file is hashed to the byte.
+        if damaged != sound and not (name == MANIFEST and damaged == sound.rstrip()):
             _expect_skipped(found, place, name, said)
         expected.check(Found(folder / f"step-{found.step:08d}", found.manifest))
         place.write(name, sound)
