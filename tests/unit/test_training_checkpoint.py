@@ -1,5 +1,4 @@
 import json
-import multiprocessing
 import shutil
 import threading
 from collections.abc import Callable
@@ -10,15 +9,11 @@ import torch
 import torch.multiprocessing
 from safetensors.torch import load
 
-from genomics_fm.corpus.manifest import Corpus
 from genomics_fm.errors import CorruptArtefact
-from genomics_fm.model.weights import load_encoder
 from genomics_fm.storage import Folder
-from genomics_fm.training.metrics import read_metrics
 from genomics_fm.training.shards import Found, hashes_of_shard, read_manifest
 from genomics_fm.training.slices import Rows, Snapshot, copy_overlap, share
 from genomics_fm.training.workers import Workers
-from tests.runs import RUN, advance, in_a_group, run_of
 from tests.trained import ABOUT, STREAM_STATES, TINY, Trained, checkpoints_of, newest
 
 torch.set_num_threads(1)
@@ -272,37 +267,3 @@ def test_a_model_that_is_not_the_one_saved_is_refused(saved: Path) -> None:
     trained.model.bert.encoder.layer.append(trained.model.bert.encoder.layer[0].__class__(TINY))
     with pytest.raises(CorruptArtefact, match=f"{saved}/step-00000003: rows missing of .*layer.1"):
         trained.load(newest_of(saved / "step-00000003"))
-
-
-def first_losses(steps: list[dict[str, str]]) -> list[float]:
-    return [float.fromhex(loss[name]) for loss in steps for name in ("bpe", "kmer")]
-
-
-def test_any_number_of_workers_goes_on_where_any_other_stopped(corpus: Corpus, tmp_path: Path) -> None:
-    """R7: rows equal (so token counts are), losses within 1e-5, through 2 → 1, and 1 → 2 → 3."""
-    alone = run_of(tmp_path / "alone", corpus)
-    expected = advance(alone, RUN.steps)
-    alone.finish()
-    _, weights, _ = load_encoder(tmp_path / "alone")
-    one, two = tmp_path / "from-one", tmp_path / "from-two"
-    advance(run_of(one, corpus), 2)
-    plan = [(2, str(two), 4), (2, str(one), 4), (3, str(one), RUN.steps)]
-    multiprocessing.set_forkserver_preload(["tests.runs"])  # torch is imported once, not by each process
-    arguments = (plan, str(corpus.folder), str(tmp_path))
-    torch.multiprocessing.start_processes(in_a_group, arguments, nprocs=3, start_method="forkserver")
-    losses = [json.loads((tmp_path / f"losses-{number}.json").read_text()) for number in range(3)]
-    assert [started for started, _ in losses] == [0, 2, 4]
-    assert first_losses(losses[0][1]) == pytest.approx(first_losses(expected[:4]), rel=1e-5)
-    assert first_losses(losses[1][1] + losses[2][1]) == pytest.approx(first_losses(expected[2:]), rel=1e-5)
-    back = run_of(two, corpus)
-    assert back.step == 4
-    assert first_losses(advance(back, RUN.steps)) == pytest.approx(first_losses(expected[4:]), rel=1e-5)
-    back.finish()
-    for folder in (one, two):
-        tokens, expected_tokens = (
-            [[line[k] for k in ("tokens", "predicted")] for line in read_metrics(Folder(place))]
-            for place in (folder, tmp_path / "alone")
-        )
-        assert tokens == expected_tokens
-        for name, tensor in load_encoder(folder)[1].items():
-            torch.testing.assert_close(tensor, weights[name], atol=2e-5, rtol=0)

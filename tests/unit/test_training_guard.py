@@ -8,18 +8,17 @@ from typing import Any
 
 import pytest
 import torch
-import torch.distributed as dist
 import torch.multiprocessing
 from torch import Tensor
 
 from genomics_fm.corpus.manifest import Corpus
 from genomics_fm.errors import InputError
-from genomics_fm.model.attention import layout_of
 from genomics_fm.storage import Folder
 from genomics_fm.training import step as step_module
 from genomics_fm.training.guard import MOST_SKIPPED, SPIKE_STEPS, Guard, NotFinite
 from genomics_fm.training.loop import Run
 from genomics_fm.training.metrics import read_metrics
+from tests.planted import Planted
 from tests.runs import RUN, advance, run_of
 
 torch.set_num_threads(1)
@@ -36,31 +35,6 @@ def snapshot(run: Run) -> dict[str, Tensor]:
 
 def same(one: dict[str, Tensor], other: dict[str, Tensor]) -> bool:
     return one.keys() == other.keys() and all(torch.equal(one[name], other[name]) for name in one)
-
-
-class Planted:
-    """Puts a value into what the layers get, at one packed position of one micro-batch of the next step."""
-
-    def __init__(self, run: Run, micro_batch: int, position: int, value: float) -> None:
-        self.calls, self.micro_batch, self.position, self.value = 0, micro_batch, position, value
-        encoder = run.model.bert
-        self.handles = [
-            encoder.register_forward_pre_hook(self.look), encoder.embeddings.register_forward_hook(self.plant),
-        ]  # fmt: skip
-
-    def look(self, _module: Any, given: Any) -> None:
-        ids_N, lengths = given[:2]
-        layout = layout_of(lengths, None, ids_N.device, torch.float32, False)
-        self.here_P = layout.enter(torch.arange(1, len(ids_N) + 1)) == 1 + self.position % len(ids_N)
-
-    def plant(self, _module: Any, _given: Any, embedded_PD: Tensor) -> Tensor:
-        self.calls += 1
-        bad_PD = torch.where(self.here_P[:, None], self.value, embedded_PD)
-        return bad_PD if self.calls - 1 == self.micro_batch else embedded_PD
-
-    def remove(self) -> None:
-        for handle in self.handles:
-            handle.remove()
 
 
 def segment(run: Run, micro_batch: int, position: int) -> str:
@@ -245,40 +219,6 @@ def test_a_spike_left_out_changes_no_weight(run: Run) -> None:
     assert line["left_out"].startswith("step 3: a spike, left out: loss of bpe ")
     assert set(line["loss"]) == {"bpe", "kmer"} and line["gradient_norm"] > 0 and len(line["spikes"]) == 3
     assert same(snapshot(run), before)
-
-
-def in_a_pair(rank: int, corpus_folder: str, place: str) -> None:
-    """One of two workers; what the other reads is bad in steps 3 and 4."""
-    torch.set_num_threads(1)
-    dist.init_process_group("gloo", init_method=f"file://{place}/meet", rank=rank, world_size=2)
-    run = run_of(Path(place, "run"), Corpus(Path(corpus_folder)), "skip", checkpoint_steps=99)
-    advance(run, 2)
-    before = snapshot_local(run)
-    planted = [Planted(run, number, 11, math.nan) for number in range(rank)]
-    said = [run.advance()["left_out"]]
-    run.guard.on_nonfinite = "stop"
-    for one in planted:
-        one.calls = 0
-    try:
-        run.advance()
-    except InputError as error:
-        said.append(str(error))
-    assert all(torch.equal(one, other) for one, other in zip(before, snapshot_local(run), strict=True))
-    Path(place, f"said-{rank}.json").write_text(json.dumps(said))
-    dist.destroy_process_group()
-
-
-def snapshot_local(run: Run) -> list[Tensor]:
-    return [parameter.to_local().detach().clone() for parameter in run.model.parameters()]  # type: ignore[attr-defined]
-
-
-def test_all_workers_decide_together_and_name_the_one(corpus: Corpus, tmp_path: Path) -> None:
-    torch.multiprocessing.spawn(in_a_pair, (str(corpus.folder), str(tmp_path)), nprocs=2)
-    said = [json.loads((tmp_path / f"said-{rank}.json").read_text()) for rank in range(2)]
-    assert said[0] == said[1]
-    assert all("worker 1, block " in text and "worker 0" not in text for text in said[0])
-    assert said[0][0].startswith("step 3: ") and said[0][0].endswith("left out")
-    assert said[0][1].startswith("step 4: ") and said[0][1].endswith("--on-nonfinite skip")
 
 
 def test_the_error_is_one_for_the_input() -> None:
