@@ -141,6 +141,21 @@ def unsealed(value: dict[str, Any], shown: str) -> dict[str, Any]:
     return value
 
 
+def read_json_object(path: Path) -> dict[str, Any]:
+    """What another's JSON file holds.
+
+    Raises:
+        CorruptArtefact: not a JSON object.
+    """
+    try:
+        value = json.loads(path.read_bytes())
+    except ValueError as error:
+        raise CorruptArtefact(f"{path}: not JSON ({error}); restore it") from error
+    if not isinstance(value, dict):
+        raise CorruptArtefact(f"{path}: not a JSON object; restore it")
+    return value
+
+
 def parse_json(data: bytes, shown: str, format_version: int) -> dict[str, Any]:
     """What one of our JSON files holds, its `format_version` checked; `shown` names it in messages."""
     try:

@@ -1,10 +1,10 @@
 """Any folder that holds a model: an encoder or a head of ours, an exported one, or a published checkpoint."""
 
 import dataclasses
-import json
 from pathlib import Path
 from typing import Any
 
+from genomics_fm.artefacts import read_json_object
 from genomics_fm.errors import CorruptArtefact, InputError
 from genomics_fm.inference.head import MANIFEST, load_head
 from genomics_fm.model.heads import MaskedLanguageModel, SequenceClassifier
@@ -56,13 +56,7 @@ def _config(folder: Path) -> dict[str, Any]:
     path = folder / CONFIG
     if not path.is_file():
         raise InputError(f"{folder}: no {CONFIG} in it; give a folder with an encoder, a head or an exported model")
-    try:
-        values = json.loads(path.read_bytes())
-    except ValueError as error:
-        raise CorruptArtefact(f"{path}: not JSON ({error}); restore it") from error
-    if not isinstance(values, dict):
-        raise CorruptArtefact(f"{path}: not a JSON object; restore it")
-    return values
+    return read_json_object(path)
 
 
 def _weights(folder: Path) -> Path:

@@ -1,7 +1,6 @@
 """Checkpoints under the published names (MosaicBERT, DNABERT-2, the authors'): read, checked, run on padded rows."""
 
 import errno
-import json
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from genomics_fm.artefacts import sha256_file
+from genomics_fm.artefacts import read_json_object, sha256_file
 from genomics_fm.errors import CorruptArtefact, InputError
 from genomics_fm.model.encoder import EncoderConfig
 from genomics_fm.model.heads import MaskedLanguageModel
@@ -110,12 +109,7 @@ def published_config(path: Path, position: str = "alibi") -> EncoderConfig:
         raise InputError(f"{path}: no such file; give the config.json that belongs to the weights")
     if position not in POSITIONS:
         raise InputError(f"position {position!r}: unknown; choose one of {', '.join(POSITIONS)}")
-    try:
-        values = json.loads(path.read_bytes())
-    except ValueError as error:
-        raise CorruptArtefact(f"{path}: not JSON ({error}); restore it") from error
-    if not isinstance(values, dict):
-        raise CorruptArtefact(f"{path}: not a JSON object; restore it")
+    values = read_json_object(path)
     missing = [name for name in NAMES if name not in values and name not in DEFAULTED]
     if missing:
         raise InputError(f"{path}: no {', '.join(missing)}; give the config.json that belongs to the weights")
