@@ -10,7 +10,8 @@ from typing import Any
 from genomics_fm.corpus.manifest import Corpus
 from genomics_fm.model.encoder import ENCODERS
 from genomics_fm.pretraining.stream import StreamConfig
-from genomics_fm.training.loop import Run, TrainingConfig
+from genomics_fm.training.config import TrainingConfig
+from genomics_fm.training.loop import Run
 from genomics_fm.training.optimizer import OptimizerConfig
 from genomics_fm.vocabulary.ensemble import Ensemble
 

@@ -2,29 +2,28 @@
 
 import dataclasses
 import math
-import time
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from genomics_fm.artefacts import sha256_file, sha256_json
 from genomics_fm.corpus.manifest import Corpus
-from genomics_fm.errors import EnvironmentFault, InputError, require
+from genomics_fm.errors import InputError, require
 from genomics_fm.model.weights import WEIGHTS, load_encoder
 from genomics_fm.pretraining.masking import MASKING, MaskingConfig
 from genomics_fm.pretraining.sources import in_a_line
 from genomics_fm.storage import Folder
+from genomics_fm.training.config import TrainingConfig, identity
 from genomics_fm.training.estimate import estimate, lines_of
 from genomics_fm.training.guard import OnNonfinite
-from genomics_fm.training.loop import TrainingConfig, identity, pretrain
 from genomics_fm.training.metrics import START, read_events, read_metrics
 from genomics_fm.training.presets import PRESETS as RUNS
 from genomics_fm.vocabulary.ensemble import Ensemble
 from jobs import launch
-from jobs.config import validate
 from jobs.mirror import mirrored
-from jobs.progress import Clock, say, watched
-from jobs.watch import View, watch
+from jobs.pretrain_ray import fit
+from jobs.progress import Clock, say
+from jobs.watch import watch
 
 
 @dataclass(frozen=True)
@@ -59,61 +58,6 @@ class PretrainConfig:
             require(0 < getattr(self, name) < math.inf, name, getattr(self, name), "a number above 0")
         if self.workers < 1 or self.max_failures < 0:
             raise InputError(f"--workers {self.workers}, --max-failures {self.max_failures}: at least 1 and 0")
-
-
-def _worker(settings: dict[str, Any]) -> None:
-    """One Ray Train worker."""
-    import ray.train
-
-    from jobs.pretrain_gauges import Gauges
-
-    config, folder = validate(TrainingConfig, settings["training"]), Path(settings["folder"])
-    gauges = Gauges() if ray.train.get_context().get_world_rank() == 0 else None
-
-    def on_step(line: dict[str, Any]) -> None:
-        if gauges is not None:
-            gauges.set(line)
-
-    corpus, vocabulary = Path(settings["corpus"]), Path(settings["vocabulary"])
-    pretrain(config, corpus, vocabulary, folder, on_step, launch.node_id(), settings["on_nonfinite"])
-
-
-def _progress(view: View) -> str | None:
-    """The latest state of a run as one line; what happened meanwhile is said once."""
-    for text in view.news():
-        say(f"[pretrain] {text}")
-    state = view.state(time.time())
-    return None if state is None else f"[pretrain] {state}"
-
-
-def _fit(config: PretrainConfig, folder: Path, settings: dict[str, Any]) -> None:
-    """Train on the connected Ray until the encoder is saved."""
-    from ray.train import FailureConfig, RunConfig, ScalingConfig
-    from ray.train.torch import TorchConfig, TorchTrainer
-
-    from jobs.pretrain_refusals import GiveUp
-
-    trainer = TorchTrainer(
-        _worker,
-        train_loop_config=settings,
-        scaling_config=ScalingConfig(num_workers=config.workers, use_gpu=config.gpu),
-        run_config=RunConfig(
-            name="train",
-            storage_path=str(folder / "ray"),
-            failure_config=FailureConfig(max_failures=config.max_failures),
-            callbacks=[GiveUp()],
-        ),
-        torch_config=TorchConfig(backend="nccl" if config.gpu else "gloo"),
-    )
-    view = View(Folder(folder))
-    view.news()  # what happened before is not said again
-    with watched(lambda: _progress(view)):
-        try:
-            trainer.fit()
-        except Exception as error:  # Ray wraps whatever a worker raised
-            ours = launch.find_our_error(error)
-            reason = str(error).strip().splitlines()[-1]
-            raise ours or EnvironmentFault(f"pretraining failed: {reason}; run the same command again") from error
 
 
 def run(config: PretrainConfig, folder: Path | None = None) -> dict[str, Any]:
@@ -155,7 +99,7 @@ def run(config: PretrainConfig, folder: Path | None = None) -> dict[str, Any]:
         if not finished:
             say(f"[pretrain] {in_a_line(config.training.stream.order(corpus).report())}")
             with launch.connect():
-                _fit(config, folder, settings)
+                fit(folder, settings, config.workers, config.gpu, config.max_failures)
         lines, events = read_metrics(Folder(folder)), read_events(Folder(folder))
         tags["weights_sha256"] = sha256_file(folder / WEIGHTS)
     return summary(folder, lines, events, config.workers, vocabulary.size, clock.seconds)

@@ -23,7 +23,7 @@ from genomics_fm.report.page import render
 from genomics_fm.report.table import terminal_table
 from genomics_fm.storage import Folder
 from genomics_fm.tasks.coding import TEST_CHROMOSOMES, VALIDATION_CHROMOSOMES
-from genomics_fm.training.loop import TrainingConfig
+from genomics_fm.training.config import TrainingConfig
 from genomics_fm.training.presets import SMOKE, TINY
 from jobs import (
     build_corpus,

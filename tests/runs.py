@@ -11,8 +11,9 @@ import torch.distributed as dist
 from genomics_fm.artefacts import sha256_json
 from genomics_fm.corpus.manifest import Corpus
 from genomics_fm.model.encoder import EncoderConfig
+from genomics_fm.training.config import TrainingConfig
 from genomics_fm.training.guard import OnNonfinite
-from genomics_fm.training.loop import Run, TrainingConfig
+from genomics_fm.training.loop import Run
 from genomics_fm.training.optimizer import OptimizerConfig
 from tests.corpora import STREAMS, fixed_vocabulary
 

@@ -15,7 +15,8 @@ from genomics_fm.model.encoder import EncoderConfig
 from genomics_fm.model.heads import new_classifier
 from genomics_fm.tasks import rows
 from genomics_fm.tasks.rows import Rows
-from genomics_fm.training.loop import TrainingConfig, pretrain
+from genomics_fm.training.config import TrainingConfig
+from genomics_fm.training.loop import pretrain
 from genomics_fm.training.optimizer import OptimizerConfig
 from tests.corpora import dna, fixed_vocabulary, small_corpus, streams
 

@@ -9,8 +9,8 @@ from genomics_fm.errors import InputError
 from genomics_fm.model.encoder import EncoderConfig
 from genomics_fm.pretraining.masking import MASKING, MaskingConfig
 from genomics_fm.pretraining.stream import StreamConfig
+from genomics_fm.training.config import TrainingConfig
 from genomics_fm.training.estimate import parameters_of
-from genomics_fm.training.loop import TrainingConfig
 from genomics_fm.vocabulary.ensemble import Ensemble
 from jobs import launch, pretrain
 from jobs.config import parse

@@ -12,8 +12,8 @@ from genomics_fm.model.heads import new_language_model
 from genomics_fm.pretraining.batches import MicroBatch
 from genomics_fm.pretraining.masking import MASKING
 from genomics_fm.pretraining.stream import StreamConfig
+from genomics_fm.training.config import TrainingConfig
 from genomics_fm.training.estimate import HIDDEN_SHARE, activation_bytes, estimate, flops_per_token, lines_of
-from genomics_fm.training.loop import TrainingConfig
 from genomics_fm.training.presets import PRESETS
 from genomics_fm.training.step import cross_entropies
 

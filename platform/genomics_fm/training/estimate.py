@@ -6,7 +6,7 @@ import torch
 
 from genomics_fm.model.encoder import EncoderConfig
 from genomics_fm.model.heads import MaskedLanguageModel
-from genomics_fm.training.loop import TrainingConfig
+from genomics_fm.training.config import TrainingConfig
 
 FLOAT32_BYTES, BFLOAT16_BYTES = 4, 2
 STATE_FLOATS = 4

@@ -5,7 +5,7 @@ from dataclasses import replace
 from genomics_fm.model.encoder import ENCODERS
 from genomics_fm.pretraining.masking import MASKING
 from genomics_fm.pretraining.stream import StreamConfig
-from genomics_fm.training.loop import TrainingConfig
+from genomics_fm.training.config import TrainingConfig
 from genomics_fm.training.optimizer import OptimizerConfig
 
 TINY = TrainingConfig(
