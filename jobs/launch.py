@@ -67,6 +67,11 @@ def storage_folder() -> Folder:
     return Folder(uri) if is_remote(uri) else Folder(storage())
 
 
+def absolute(address: str | Path) -> str:
+    """A path as every process on this machine understands it; a URI as it is."""
+    return str(address) if is_remote(str(address)) else str(local_folder(str(address), "folder"))
+
+
 def node_id() -> str:
     """The Ray node this process runs on; called by tasks to say where they ran."""
     import ray
@@ -165,7 +170,7 @@ def _start_local(folder: str, num_cpus: int) -> None:
         token.chmod(0o600)  # Ray writes it for all to read
 
 
-def _terminate(signum: int, _frame: Any) -> None:
+def terminate(signum: int, _frame: Any) -> None:
     """SIGTERM unwinds the stack like an exception, so that every `finally` stops what it started."""
     signal.signal(signum, signal.SIG_IGN)
     sys.exit(EXIT_TERMINATED)
@@ -174,7 +179,7 @@ def _terminate(signum: int, _frame: Any) -> None:
 def _end_on_sigterm() -> None:
     """Handle SIGTERM ourselves; `ray.init` puts a handler in place that kills Ray under our feet."""
     if threading.current_thread() is threading.main_thread():
-        signal.signal(signal.SIGTERM, _terminate)
+        signal.signal(signal.SIGTERM, terminate)
 
 
 def main(

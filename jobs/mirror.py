@@ -19,7 +19,7 @@ from jobs.progress import say
 SENT = "tracking.json"
 """Of a run's folder: which MLflow run it is, and how many of its steps and events that has."""
 FORMAT_VERSION = 1
-FINISHED, FAILED = "FINISHED", "FAILED"
+FINISHED, FAILED, KILLED = "FINISHED", "FAILED", "KILLED"
 """MLflow's words."""
 SEND_SECONDS, RETRY_SECONDS = 2.0, 5.0
 CLOSE_SECONDS, BROKEN_SECONDS = 20.0, 3.0
@@ -176,11 +176,15 @@ def mirrored(
 ) -> Iterator[dict[str, str]]:
     """Copy a run's log to MLflow while the block runs; gives a dict for tags to set at its end.
 
-    The MLflow run ends FINISHED, or FAILED when the block raises; a later start of the run takes it up again.
+    The MLflow run ends FINISHED, KILLED when somebody ended the block, or FAILED when it raises; a later start of the
+    run takes it up again.
     """
     mirror, tags, status = Mirror(folder, uri, experiment, name, config, hashes), dict[str, str](), FAILED
     try:
         yield tags
         status = FINISHED
+    except (SystemExit, KeyboardInterrupt):
+        status = KILLED
+        raise
     finally:
         mirror.close(status, tags)

@@ -1,0 +1,202 @@
+"""How a pretraining is asked to stop, and how it tells why it did; imports Ray only inside workers.
+
+A file of the run's storage carries the request: every worker reaches it, and so does whoever wants the run to end. It
+is there as long as the run is, and holds what this start of the run is called, so that nothing that was asked of an
+earlier one counts. What Ray knows of machines that are about to be taken away needs no file.
+"""
+
+import contextlib
+import os
+import signal
+import threading
+import uuid
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from genomics_fm.errors import EnvironmentFault, GenomicsFmError, InputError
+from genomics_fm.storage import Folder
+from genomics_fm.training.metrics import MetricsLog
+from jobs import launch
+from jobs.progress import say
+
+MARK = "stop.json"
+"""Of a run's folder."""
+FORMAT_VERSION = 1
+STOPPED, PREEMPTED = "stopped", "preempted"
+"""Events of a run's log."""
+LOOK_SECONDS = 1.0
+"""Between looks at the mark and at Ray's notices: a notice comes half a minute or more before the machine goes."""
+WAIT_VARIABLE = "RAY_JOB_STOP_WAIT_TIME_S"
+"""After so many seconds `ray job stop` kills; jobs inherit it from the node they run on."""
+GRACE_SECONDS = 25.0
+"""For a whole checkpoint after SIGTERM, where nothing says how long there is; Kubernetes kills after 30."""
+LEAVE_SECONDS = 5.0
+"""Of the time there is, what it takes to leave MLflow and Ray."""
+
+
+def grace_seconds(given: float | None) -> float:
+    """How long a driver that got SIGTERM waits for the checkpoint.
+
+    Args:
+        given: by the user; None: what `ray job stop` leaves of its time, else `GRACE_SECONDS`.
+
+    Raises:
+        InputError: Ray's variable is no number.
+    """
+    if given is not None:
+        return given
+    text = os.environ.get(WAIT_VARIABLE)
+    if not text:
+        return GRACE_SECONDS
+    try:
+        return max(0.0, float(text) - LEAVE_SECONDS)
+    except ValueError as error:
+        raise InputError(f"{WAIT_VARIABLE} {text}: not a number of seconds; correct or unset it") from error
+
+
+def ask(folder: Folder) -> None:
+    """Ask the run in a folder to stop, from any machine that reaches its storage.
+
+    Raises:
+        InputError: no run goes on there.
+        EnvironmentFault: the storage refuses or does not answer.
+    """
+    mark = folder.read_json(MARK, FORMAT_VERSION, "no run goes on there; see --stop NAME and GENOMICS_FM_STORAGE")
+    folder.write_json(MARK, mark | {"asked": True})
+
+
+def _asked(folder: Folder, start: str) -> bool:
+    """Whether this start of the run is to stop; a storage that does not answer is asked again later."""
+    try:
+        mark = folder.read_json(MARK, FORMAT_VERSION, "")
+    except GenomicsFmError:
+        return False
+    return bool(mark["start"] == start and mark["asked"])
+
+
+class Stopping:
+    """The driver's side of a start that can be asked to stop.
+
+    Attributes:
+        start: what this start of the run is called; the workers need it.
+        told: whether SIGTERM has come.
+    """
+
+    def __init__(self, folder: Folder, grace: float) -> None:
+        """Put the mark that nobody has asked yet in place of what an earlier start left.
+
+        Raises:
+            EnvironmentFault: the storage refuses or does not answer.
+        """
+        self.start, self.told = uuid.uuid4().hex, False
+        self._folder, self._grace = folder, grace
+        self._woken, self._over = threading.Event(), threading.Event()
+        folder.write_json(MARK, {"format_version": FORMAT_VERSION, "start": self.start, "asked": False})
+
+    def tell(self, signum: int, _frame: Any) -> None:
+        """SIGTERM's handler: the first one asks, the next ends at once."""
+        signal.signal(signum, launch.terminate)
+        self.told = True
+        self._woken.set()
+
+    def wait(self) -> None:
+        """The thread: once told, ask the workers, and end this process when they cannot be or the time is over."""
+        self._woken.wait()
+        if self._over.is_set():
+            return
+        say(f"[pretrain] SIGTERM: waiting up to {self._grace:.0f} s for a whole checkpoint; another one ends at once")
+        try:
+            ask(self._folder)
+            if self._over.wait(self._grace):
+                return
+            reason = "no checkpoint within that time"
+        except GenomicsFmError as error:
+            reason = f"the workers cannot be told ({error})"
+        say(f"[pretrain] {reason}: ending; the same command goes on from the newest checkpoint")
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    def close(self) -> None:
+        """Take the mark away; the thread ends."""
+        self._over.set()
+        self._woken.set()
+        with contextlib.suppress(EnvironmentFault):  # what ended the block matters more; the next start overwrites it
+            self._folder.delete(MARK)
+
+
+@contextlib.contextmanager
+def stoppable(folder: Folder, grace: float) -> Iterator[Stopping]:
+    """Let the run in a folder be asked to stop while the block runs: by SIGTERM to this process, or by `ask`.
+
+    Args:
+        folder: of the run.
+        grace: seconds after SIGTERM until this process ends in any case.
+    """
+    stopping = Stopping(folder, grace)
+    here = threading.current_thread() is threading.main_thread()
+    before = signal.signal(signal.SIGTERM, stopping.tell) if here else None
+    threading.Thread(target=stopping.wait, name="stop", daemon=True).start()
+    try:
+        yield stopping
+    finally:
+        if here and signal.getsignal(signal.SIGTERM) == stopping.tell:
+            signal.signal(signal.SIGTERM, before)
+        stopping.close()
+
+
+class Told:
+    """What a worker has been told; looked at between steps, found out by threads.
+
+    Rank 0 decides for all. The other ranks look for Ray's notices as well, because Ray hands these out to all together.
+
+    Attributes:
+        why: what rank 0 was told; None so far.
+        step: of the run, as the caller keeps it.
+    """
+
+    def __init__(self, folder: str, start: str, rank: int) -> None:
+        """Begin to look.
+
+        Args:
+            folder: of the run.
+            start: what its driver calls this start.
+            rank: of this worker.
+        """
+        self.why: str | None = None
+        self.step = 0
+        self._folder, self._rank, self._over = Folder(folder), rank, threading.Event()
+        if rank == 0:
+            self._look(lambda: _asked(self._folder, start), STOPPED)
+        self._look(_preempted, PREEMPTED)
+
+    def _look(self, look: Callable[[], bool], why: str) -> None:
+        def often() -> None:
+            while not self._over.wait(LOOK_SECONDS):
+                if look():
+                    self.why = self.why or why
+                    return
+
+        threading.Thread(target=often, name=f"{why}?", daemon=True).start()
+
+    def asked(self) -> bool:
+        """Whether to stop after this step."""
+        return self._rank == 0 and self.why is not None
+
+    def ended(self) -> str | None:
+        """Log and return why training has ended before its time; None where this worker was not told."""
+        if self._rank != 0 or self.why is None:
+            return None
+        log = MetricsLog(self._folder)
+        log.event(self.why, step=self.step)
+        log.close()
+        return self.why
+
+    def close(self) -> None:
+        """Look no longer."""
+        self._over.set()
+
+
+def _preempted() -> bool:
+    """Whether Ray has been told that a machine of this run will be taken away; all ranks call it together."""
+    import ray.train
+
+    return ray.train.get_preemption_info() is not None
