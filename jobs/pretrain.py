@@ -6,22 +6,22 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from genomics_fm.artefacts import sha256_file, sha256_json
+from genomics_fm.artefacts import sha256_json
 from genomics_fm.corpus.manifest import Corpus
 from genomics_fm.errors import InputError, require
-from genomics_fm.model.weights import WEIGHTS, load_encoder
+from genomics_fm.model.weights import CONFIG, encoder_about
 from genomics_fm.pretraining.masking import MASKING, MaskingConfig
 from genomics_fm.pretraining.sources import in_a_line
 from genomics_fm.storage import Folder
 from genomics_fm.training.config import TrainingConfig, identity
-from genomics_fm.training.estimate import estimate, lines_of
+from genomics_fm.training.estimate import estimate, lines_of, parameters_of
 from genomics_fm.training.guard import OnNonfinite
 from genomics_fm.training.metrics import START, read_events, read_metrics
 from genomics_fm.training.presets import PRESETS as RUNS
-from genomics_fm.vocabulary.ensemble import Ensemble
+from genomics_fm.vocabulary.ensemble import FILE_NAME, Ensemble
 from jobs import launch
 from jobs.mirror import mirrored
-from jobs.pretrain_ray import fit
+from jobs.pretrain_ray import Scale, fit
 from jobs.progress import Clock, say
 from jobs.watch import watch
 
@@ -30,12 +30,16 @@ from jobs.watch import watch
 class PretrainConfig:
     """A pretraining run and where it runs."""
 
-    corpus: str = field(default="", metadata={"help": "folder of a finished corpus"})
+    corpus: str = field(default="", metadata={"help": "folder or address (s3://…) of a finished corpus"})
     vocabulary: str = field(
         default="", metadata={"help": "JSON of the ensemble; default: vocabulary.json in the corpus"}
     )
     name: str = field(default="", metadata={"help": "folder under storage/encoders; default: a hash of the config"})
     workers: int = field(default=2, metadata={"help": "Ray Train workers, one GPU or one CPU each"})
+    workers_min: int = field(
+        default=0, metadata={"help": "go on with as few when nodes go, up to --workers when they come; 0: never fewer"}
+    )
+    resize_seconds: float = field(default=60.0, metadata={"help": "between looks for nodes, with --workers-min"})
     gpu: bool = field(default=False, metadata={"help": "workers compute on GPUs, over NCCL"})
     max_failures: int = field(default=3, metadata={"help": "restarts after a lost worker; each resumes"})
     on_nonfinite: OnNonfinite = field(
@@ -58,6 +62,9 @@ class PretrainConfig:
             require(0 < getattr(self, name) < math.inf, name, getattr(self, name), "a number above 0")
         if self.workers < 1 or self.max_failures < 0:
             raise InputError(f"--workers {self.workers}, --max-failures {self.max_failures}: at least 1 and 0")
+        few = f"0 (never fewer than --workers), or 1 to {self.workers}"
+        require(0 <= self.workers_min <= self.workers, "workers_min", self.workers_min, few)
+        require(0 < self.resize_seconds < math.inf, "resize_seconds", self.resize_seconds, "a number above 0")
 
 
 def run(config: PretrainConfig, folder: Path | None = None) -> dict[str, Any]:
@@ -77,32 +84,33 @@ def run(config: PretrainConfig, folder: Path | None = None) -> dict[str, Any]:
     if not config.corpus:
         raise InputError("--corpus: no corpus given; build one with `python -m jobs.build_corpus`")
     config = _with_masking(config)
-    corpus = Corpus(Path(config.corpus))
-    path = Path(config.vocabulary or corpus.folder / "vocabulary.json")
+    corpus = Corpus(config.corpus)
+    path = config.vocabulary or (corpus.storage / FILE_NAME).uri
     vocabulary = Ensemble.load(path)
     about = identity(config.training, corpus.sha256, vocabulary.sha256)
-    name = config.name or f"pretrain-{sha256_json(about)[:10]}"
-    folder = (folder or launch.storage() / "encoders" / name).absolute()
+    name = folder.name if folder else config.name or f"pretrain-{sha256_json(about)[:10]}"
+    place = Folder(folder.absolute()) if folder else launch.storage_folder() / "encoders" / name
     settings = {
-        "corpus": str(corpus.folder.absolute()),
-        "vocabulary": str(path.absolute()),
-        "folder": str(folder),
+        "corpus": launch.absolute(config.corpus),
+        "vocabulary": launch.absolute(path),
+        "folder": place.uri,
         "training": dataclasses.asdict(config.training),
         "on_nonfinite": config.on_nonfinite,
     }
     clock = Clock()
     hashes = {"corpus": corpus.sha256, "vocabulary": vocabulary.sha256}
-    finished = (folder / "config.json").is_file()
+    finished = place.exists(CONFIG)
     if finished:
-        _refuse_another(folder, about)
-    with mirrored(Folder(folder), config.tracking, "pretraining", folder.name, config, hashes) as tags:
+        _refuse_another(place, about)
+    with mirrored(place, config.tracking, "pretraining", name, config, hashes) as tags:
         if not finished:
             say(f"[pretrain] {in_a_line(config.training.stream.order(corpus).report())}")
+            scale = Scale(config.workers, config.workers_min, config.gpu, config.max_failures, config.resize_seconds)
             with launch.connect():
-                fit(folder, settings, config.workers, config.gpu, config.max_failures)
-        lines, events = read_metrics(Folder(folder)), read_events(Folder(folder))
-        tags["weights_sha256"] = sha256_file(folder / WEIGHTS)
-    return summary(folder, lines, events, config.workers, vocabulary.size, clock.seconds)
+                fit(place, settings, scale)
+        lines, events = read_metrics(place), read_events(place)
+        _, tags["weights_sha256"], _ = encoder_about(place)
+    return summary(place, lines, events, config.workers, vocabulary.size, clock.seconds)
 
 
 def _with_masking(config: PretrainConfig) -> PretrainConfig:
@@ -125,26 +133,26 @@ def needs(config: PretrainConfig) -> list[str]:
 
     The vocabulary is read where there is one; else it is as large as the published ensemble.
     """
-    path = config.vocabulary or (str(Path(config.corpus) / "vocabulary.json") if config.corpus else "")
-    size = Ensemble.load(Path(path)).size if path else config.training.encoder.vocabulary_size
+    path = config.vocabulary or ((Folder(config.corpus) / FILE_NAME).uri if config.corpus else "")
+    size = Ensemble.load(path).size if path else config.training.encoder.vocabulary_size
     tflops, share = config.peak_tflops, config.peak_share
     found = estimate(config.training, size, config.workers, config.gpu, tflops, share)
     return lines_of(found, config.workers, tflops, share)
 
 
-def _refuse_another(folder: Path, about: dict[str, str]) -> None:
+def _refuse_another(folder: Folder, about: dict[str, str]) -> None:
     """Refuse a folder whose finished encoder came from another corpus, vocabulary or config."""
-    _, _, found = load_encoder(folder)
+    _, _, found = encoder_about(folder)
     different = [name for name, value in about.items() if found.get(name) != value]
     if different:
         raise InputError(f"{folder}: holds a finished encoder of another {', '.join(different)}; use another --name")
 
 
 def summary(
-    folder: Path, lines: list[dict[str, Any]], events: list[dict[str, Any]], workers: int, size: int, seconds: float
+    folder: Folder, lines: list[dict[str, Any]], events: list[dict[str, Any]], workers: int, size: int, seconds: float
 ) -> dict[str, Any]:
     """What a finished run tells the report."""
-    config, tensors, _ = load_encoder(folder)
+    config, weights_sha256, _ = encoder_about(folder)
     starts = [event for event in events if event["event"] == START]
     tokens, total = [], 0
     for line in lines:
@@ -153,8 +161,8 @@ def summary(
     names = list(dict.fromkeys(name for line in lines for name in line["loss"]))
     return {
         "folder": str(folder),
-        "weights_sha256": sha256_file(folder / WEIGHTS),
-        "parameters": sum(tensor.numel() for tensor in tensors.values()),
+        "weights_sha256": weights_sha256,
+        "parameters": parameters_of(config),
         "layers": config.layers,
         "width": config.width,
         "workers": workers,

@@ -1,17 +1,40 @@
 """A pretraining on Ray Train: what every worker does, and the driver that starts them and watches."""
 
 import time
-from pathlib import Path
+from dataclasses import dataclass
 from typing import Any
 
 from genomics_fm.errors import EnvironmentFault
 from genomics_fm.storage import Folder
 from genomics_fm.training.config import TrainingConfig
 from genomics_fm.training.loop import pretrain
-from jobs import launch
+from jobs import launch, pretrain_handover
 from jobs.config import validate
 from jobs.progress import say, watched
 from jobs.watch import View
+
+COLLECTIVE_SECONDS = 600
+"""For how long a worker waits for the others before it gives up. One that dies is noticed at once, by Ray; this is for
+one that hangs, and longer than rank 0 may take to write an encoder."""
+
+
+@dataclass(frozen=True)
+class Scale:
+    """How many workers a run has.
+
+    Attributes:
+        workers: of Ray Train, one GPU or one CPU each; the most there are.
+        workers_min: the fewest that train on when nodes go; 0: always `workers`.
+        gpu: compute on GPUs, over NCCL.
+        max_failures: restarts after a lost worker; with `workers_min`, those whose node is lost are not counted.
+        resize_seconds: between looks for nodes.
+    """
+
+    workers: int
+    workers_min: int
+    gpu: bool
+    max_failures: int
+    resize_seconds: float
 
 
 def _worker(settings: dict[str, Any]) -> None:
@@ -20,15 +43,19 @@ def _worker(settings: dict[str, Any]) -> None:
 
     from jobs.pretrain_gauges import Gauges
 
-    config, folder = validate(TrainingConfig, settings["training"]), Path(settings["folder"])
+    config = validate(TrainingConfig, settings["training"])
     gauges = Gauges() if ray.train.get_context().get_world_rank() == 0 else None
 
     def on_step(line: dict[str, Any]) -> None:
         if gauges is not None:
             gauges.set(line)
 
-    corpus, vocabulary = Path(settings["corpus"]), Path(settings["vocabulary"])
-    pretrain(config, corpus, vocabulary, folder, on_step, launch.node_id(), settings["on_nonfinite"])
+    corpus, vocabulary, folder = (settings[name] for name in ("corpus", "vocabulary", "folder"))
+    asked = pretrain_handover.asked
+    try:
+        pretrain(config, corpus, vocabulary, folder, on_step, launch.node_id(), settings["on_nonfinite"], asked)
+    finally:
+        pretrain_handover.ended()
 
 
 def _progress(view: View) -> str | None:
@@ -39,37 +66,19 @@ def _progress(view: View) -> str | None:
     return None if state is None else f"[pretrain] {state}"
 
 
-def fit(folder: Path, settings: dict[str, Any], workers: int, gpu: bool, max_failures: int) -> None:
+def fit(folder: Folder, settings: dict[str, Any], scale: Scale) -> None:
     """Train on the connected Ray until the encoder is saved.
 
     Args:
         folder: of the run.
         settings: what a worker gets: `corpus`, `vocabulary`, `folder`, `training`, `on_nonfinite`.
-        workers: of Ray Train, one GPU or one CPU each.
-        gpu: compute on GPUs, over NCCL.
-        max_failures: restarts after a lost worker.
+        scale: the workers.
 
     Raises:
         GenomicsFmError: what a worker raised; an `EnvironmentFault` where that was not ours.
     """
-    from ray.train import FailureConfig, RunConfig, ScalingConfig
-    from ray.train.torch import TorchConfig, TorchTrainer
-
-    from jobs.pretrain_refusals import GiveUp
-
-    trainer = TorchTrainer(
-        _worker,
-        train_loop_config=settings,
-        scaling_config=ScalingConfig(num_workers=workers, use_gpu=gpu),
-        run_config=RunConfig(
-            name="train",
-            storage_path=str(folder / "ray"),
-            failure_config=FailureConfig(max_failures=max_failures),
-            callbacks=[GiveUp()],
-        ),
-        torch_config=TorchConfig(backend="nccl" if gpu else "gloo"),
-    )
-    view = View(Folder(folder))
+    trainer = _trainer(settings, scale)
+    view = View(folder)
     view.news()  # what happened before is not said again
     with watched(lambda: _progress(view)):
         try:
@@ -78,3 +87,33 @@ def fit(folder: Path, settings: dict[str, Any], workers: int, gpu: bool, max_fai
             ours = launch.find_our_error(error)
             reason = str(error).strip().splitlines()[-1]
             raise ours or EnvironmentFault(f"pretraining failed: {reason}; run the same command again") from error
+
+
+def _trainer(settings: dict[str, Any], scale: Scale) -> Any:
+    """Ray's trainer. What it wants to store goes to its own memory: checkpoints and metrics are ours."""
+    import pyarrow.fs
+    from fsspec.implementations.memory import MemoryFileSystem  # type: ignore[import-untyped]
+    from ray.train import FailureConfig, RunConfig, ScalingConfig
+    from ray.train.torch import TorchConfig, TorchTrainer
+
+    from jobs.pretrain_elastic import Elastic
+    from jobs.pretrain_refusals import GiveUp
+
+    elastic = scale.workers_min > 0
+    return TorchTrainer(
+        _worker,
+        train_loop_config=settings,
+        scaling_config=ScalingConfig(
+            num_workers=(scale.workers_min, scale.workers) if elastic else scale.workers,
+            use_gpu=scale.gpu,
+            elastic_resize_monitor_interval_s=scale.resize_seconds,
+        ),
+        run_config=RunConfig(
+            name="train",
+            storage_path="ray",
+            storage_filesystem=pyarrow.fs.PyFileSystem(pyarrow.fs.FSSpecHandler(MemoryFileSystem())),
+            failure_config=FailureConfig(max_failures=-1 if elastic else scale.max_failures),
+            callbacks=[GiveUp(), *([Elastic(scale.resize_seconds, scale.max_failures)] if elastic else [])],
+        ),
+        torch_config=TorchConfig(backend="nccl" if scale.gpu else "gloo", timeout_s=COLLECTIVE_SECONDS),
+    )

@@ -9,7 +9,7 @@ import torch
 from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
-from genomics_fm.artefacts import read_sealed_json, sha256_bytes, sha256_file, write_bytes
+from genomics_fm.artefacts import sha256_bytes, write_bytes
 from genomics_fm.errors import CorruptArtefact, InputError
 from genomics_fm.model.encoder import EncoderConfig
 from genomics_fm.model.heads import MaskedLanguageModel, SequenceClassifier
@@ -17,6 +17,8 @@ from genomics_fm.storage import Folder
 
 FORMAT_VERSION = 1
 WEIGHTS = "model.safetensors"
+CONFIG = "config.json"
+"""The commit of an encoder's folder."""
 TIED = "cls.predictions.decoder.weight"
 EMBEDDING = "bert.embeddings.word_embeddings.weight"
 
@@ -80,7 +82,7 @@ def save_encoder(folder: Path | Folder, model: MaskedLanguageModel, about: dict[
     data = _file_of({name: value for name, value in model.state_dict().items() if name != TIED})
     place.write(WEIGHTS, data)
     place.write_sealed_json(
-        "config.json",
+        CONFIG,
         {
             "format_version": FORMAT_VERSION,
             "encoder": dataclasses.asdict(model.bert.config),
@@ -90,18 +92,25 @@ def save_encoder(folder: Path | Folder, model: MaskedLanguageModel, about: dict[
     )
 
 
-def load_encoder(folder: Path) -> tuple[EncoderConfig, dict[str, Tensor], dict[str, Any]]:
-    """Config, tensors and `about` of a folder from `save_encoder`, its hash checked.
+def encoder_about(folder: Path | Folder) -> tuple[EncoderConfig, str, dict[str, Any]]:
+    """Config, sha256 of the weights and `about` of a folder from `save_encoder`; the weights are hashed, not loaded.
 
     Raises:
         InputError: no encoder there.
         CorruptArtefact: the weights disagree with their hash, or a newer format.
     """
-    value = read_sealed_json(folder / "config.json", FORMAT_VERSION, "pretrain one with `python -m jobs.pretrain`")
-    weights = folder / WEIGHTS
-    if not weights.is_file() or sha256_file(weights) != value["weights_sha256"]:
-        raise CorruptArtefact(f"{weights}: does not match its sha256 in config.json; restore it or pretrain again")
-    return EncoderConfig(**value["encoder"]), read_tensors(weights), value["about"]
+    place = Folder(folder)
+    value = place.read_sealed_json(CONFIG, FORMAT_VERSION, "pretrain one with `python -m jobs.pretrain`")
+    if not place.exists(WEIGHTS) or place.sha256(WEIGHTS) != value["weights_sha256"]:
+        where = place.shown(WEIGHTS)
+        raise CorruptArtefact(f"{where}: does not match its sha256 in config.json; restore it or pretrain again")
+    return EncoderConfig(**value["encoder"]), value["weights_sha256"], value["about"]
+
+
+def load_encoder(folder: Path) -> tuple[EncoderConfig, dict[str, Tensor], dict[str, Any]]:
+    """Config, tensors and `about` of a folder from `save_encoder`, its hash checked; raises as `encoder_about`."""
+    config, _, about = encoder_about(folder)
+    return config, read_tensors(folder / WEIGHTS), about
 
 
 def load_language_model(folder: Path) -> tuple[MaskedLanguageModel, dict[str, Any]]:
