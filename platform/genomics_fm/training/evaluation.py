@@ -35,6 +35,8 @@ COMPARISON = (
     "Losses, accuracies and bits of different vocabularies, masks or rates are not comparable: "
     "each vocabulary is asked other questions. Compare within a vocabulary."
 )
+COLUMNS = ("segments", "tokens", "nats", "token_correct", "bases", "correct")
+"""Of an encoder."""
 Columns = dict[str, NDArray[np.float64]]
 """Sums by what they are of, one entry a stretch."""
 Report = Callable[[str, int, int], None]
@@ -83,17 +85,30 @@ def evaluate(
     result = {}
     for name in names:
         reader = Reader.of(ensemble, name)
-        hidden = [reader.hide(s.sequence, _mask_key(config.seed, name, s), MASKING[config.masking]) for s in stretches]
-        columns = _encoder_columns(model, reader, hidden, stretches, report)
+        hidden = hidden_of(reader, stretches, config)
+        columns = encoder_columns(model, reader, hidden, stretches, report)
+        if not np.isfinite(columns["nats"]).all():
+            raise InputError(
+                f"vocabulary {name}: a loss that is not finite: its weights are damaged; use another encoder"
+            )
         if markov is not None:
-            columns |= _markov_columns(markov, name, hidden, stretches, report)
-        side_by_side = reader.overlap == 1
-        result[name] = {
-            "all": _figures({what: values.sum() for what, values in columns.items()}, side_by_side),
-            "by_source": _grouped(columns, [s.source for s in stretches], side_by_side),
-            "by_contig": _grouped(columns, [f"{s.source}: {s.contig}" for s in stretches], side_by_side),
-        }
+            columns |= markov_columns(markov, name, hidden, stretches, report)
+        by_contig = grouped(columns, [f"{s.source}: {s.contig}" for s in stretches], reader.overlap == 1)
+        result[name] = {**by_source(columns, stretches, reader.overlap == 1), "by_contig": by_contig}
     return result
+
+
+def by_source(columns: Columns, stretches: Sequence[Stretch], side_by_side: bool) -> dict[str, Any]:
+    """Figures of `all` stretches and `by_source`."""
+    return {
+        "all": _figures({what: values.sum() for what, values in columns.items()}, side_by_side),
+        "by_source": grouped(columns, [stretch.source for stretch in stretches], side_by_side),
+    }
+
+
+def hidden_of(reader: Reader, stretches: Sequence[Stretch], config: EvaluationConfig) -> list[Hidden]:
+    """What is hidden of each stretch from one vocabulary; it depends on seed, vocabulary and place alone."""
+    return [reader.hide(s.sequence, _mask_key(config.seed, reader.name, s), MASKING[config.masking]) for s in stretches]
 
 
 def _mask_key(seed: int, name: str, stretch: Stretch) -> int:
@@ -108,64 +123,77 @@ def codes_of(sequence: str) -> NDArray[np.int16]:
     return codes_L
 
 
-def _encoder_columns(
+def batches_of(hidden: Sequence[Hidden]) -> list[range]:
+    """Which documents go through the model together: neighbours of at most `BATCH_TOKENS`, or one alone."""
+    made, first, tokens = list[range](), 0, 0
+    for number, one in enumerate(hidden):
+        if number > first and tokens + len(one.ids_T) > BATCH_TOKENS:
+            made.append(range(first, number))
+            first, tokens = number, 0
+        tokens += len(one.ids_T)
+    return [*made, range(first, len(hidden))] if hidden else made
+
+
+def encoder_columns(
     model: MaskedLanguageModel,
     reader: Reader,
     hidden: Sequence[Hidden],
     stretches: Sequence[Stretch],
     report: Report,
+    device: torch.device | None = None,
 ) -> Columns:
-    names = ("segments", "tokens", "nats", "token_correct", "bases", "correct")
-    columns: Columns = {name: np.zeros(len(hidden)) for name in names}
-    done = 0
-    while done < len(hidden):
-        report(reader.name, done, len(hidden))
-        end, tokens = done, 0
-        while end < len(hidden) and (end == done or tokens + len(hidden[end].ids_T) <= BATCH_TOKENS):
-            tokens += len(hidden[end].ids_T)
-            end += 1
-        nats_M, best_M = _predict(model, reader, hidden[done:end])
+    """What an encoder makes of stretches: sums of each, which may be NaN where its weights are.
+
+    Args:
+        model: in evaluation mode.
+        reader: the vocabulary.
+        hidden: of each stretch.
+        stretches: held-out sequence.
+        report: receives the vocabulary, stretches done and stretches in all.
+        device: where the model computes; by default where its embeddings are.
+    """
+    device = device or model.bert.embeddings.word_embeddings.weight.device
+    columns: Columns = {name: np.zeros(len(hidden)) for name in COLUMNS}
+    for batch in batches_of(hidden):
+        report(reader.name, batch.start, len(hidden))
+        nats_M, best_M = predict(model, reader, [hidden[number] for number in batch], device)
         first = 0
-        for number in range(done, end):
+        for number in batch:
             one, codes_L = hidden[number], codes_of(stretches[number].sequence)
             last = first + len(one.select_M)
             best = best_M[first:last]
             letters_S = reader.letters_VW[best[one.token_S], one.offset_S]
             correct, matches = letters_S == codes_L[one.base_S], best == one.labels_M
             sums = (1, last - first, nats_M[first:last].sum(), matches.sum(), len(one.base_S), correct.sum())
-            for name, value in zip(names, sums, strict=True):
+            for name, value in zip(COLUMNS, sums, strict=True):
                 columns[name][number] = value
             first = last
-        done = end
-    report(reader.name, done, len(hidden))
+    report(reader.name, len(hidden), len(hidden))
     return columns
 
 
-def _predict(
-    model: MaskedLanguageModel, reader: Reader, hidden: Sequence[Hidden]
+def predict(
+    model: MaskedLanguageModel, reader: Reader, hidden: Sequence[Hidden], device: torch.device
 ) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
     """−ln p of what stood at each masked place, and the rank of the likeliest piece there, (M,)."""
-    device = model.bert.embeddings.word_embeddings.weight.device
     lengths = [len(one.ids_T) for one in hidden]
     starts = np.cumsum([0, *lengths[:-1]])
     select_M = np.concatenate([start + one.select_M for start, one in zip(starts, hidden, strict=True)])
     labels_M = torch.from_numpy(np.concatenate([one.labels_M for one in hidden])).to(device)
     ids_N = torch.from_numpy(np.concatenate([one.ids_T for one in hidden])).long().to(device)
     pieces_V = torch.from_numpy(reader.pieces_V).long().to(device)
-    with torch.inference_mode():
+    # Not inference_mode: what a sharded model gathers here, its next training step may use again.
+    with torch.no_grad():
         logits_MV = model(ids_N, lengths, torch.from_numpy(select_M).to(device), pieces_V).float()
         nats_M = torch.nn.functional.cross_entropy(logits_MV, labels_M, reduction="none")
         best_M = logits_MV.argmax(-1)
-    if not torch.isfinite(nats_M).all():
-        raise InputError(
-            f"vocabulary {reader.name}: a loss that is not finite: its weights are damaged; use another encoder"
-        )
     return nats_M.double().cpu().numpy(), best_M.cpu().numpy()
 
 
-def _markov_columns(
+def markov_columns(
     markov: Markov, name: str, hidden: Sequence[Hidden], stretches: Sequence[Stretch], report: Report
 ) -> Columns:
+    """What Markov models make of the bases hidden of stretches; `name` is the vocabulary's, for `report`."""
     columns: Columns = {}
     for number, (one, stretch) in enumerate(zip(hidden, stretches, strict=True)):
         report(f"{name}, Markov", number, len(hidden))
@@ -186,7 +214,16 @@ def _markov_columns(
     return columns
 
 
-def _grouped(columns: Columns, groups: Sequence[str], side_by_side: bool) -> dict[str, Any]:
+def counted(hidden: Sequence[Hidden]) -> Columns:
+    """The columns of an encoder that none is needed for; its own are 0."""
+    columns: Columns = {name: np.zeros(len(hidden)) for name in COLUMNS}
+    columns["segments"] += 1
+    columns["tokens"] += [len(one.select_M) for one in hidden]
+    columns["bases"] += [len(one.base_S) for one in hidden]
+    return columns
+
+
+def grouped(columns: Columns, groups: Sequence[str], side_by_side: bool) -> dict[str, Any]:
     """Figures of each group, in order of first appearance."""
     number_of = {group: number for number, group in enumerate(dict.fromkeys(groups))}
     group_D = np.array([number_of[group] for group in groups])
@@ -211,7 +248,7 @@ def _figures(sums: dict[str, float], side_by_side: bool) -> dict[str, Any]:
     tokens, bases = sums["tokens"], sums["bases"]
 
     def ratio(over: float, under: float) -> float | None:
-        return float(over / under) if under else None
+        return float(over / under) if under and np.isfinite(over) else None
 
     figures: dict[str, Any] = {
         "segments": int(sums["segments"]),

@@ -24,6 +24,7 @@ from genomics_fm.training.guard import Guard, NotFinite, OnNonfinite, Stopped, T
 from genomics_fm.training.metrics import MetricsLog
 from genomics_fm.training.optimizer import adamw, learning_rate, set_learning_rate
 from genomics_fm.training.step import StepResult, train_step
+from genomics_fm.training.validation import VALIDATION, Validation, ValidationPlan
 from genomics_fm.training.workers import Workers, casts, model_on, whole_state
 from genomics_fm.vocabulary.ensemble import Ensemble
 
@@ -52,11 +53,12 @@ class Run:
         folder: str | Path | Folder,
         on_nonfinite: OnNonfinite = "stop",
         node: str = LOCAL,
+        validation: ValidationPlan | None = None,
     ) -> None:
         """Build everything and resume from the newest whole checkpoint of `folder`.
 
         Args:
-            config, corpus, vocabulary, folder, node: as of `pretrain`.
+            config, corpus, vocabulary, folder, node, validation: as of `pretrain`.
             on_nonfinite: likewise; not part of the run's identity, so that one it stopped can go on without the step.
 
         Raises:
@@ -83,6 +85,7 @@ class Run:
         if self.workers.rank == 0:
             shares = {"format_version": SOURCES_FORMAT_VERSION, **batches.order.report()}
             self.folder.write_json(SOURCES, shares)
+        self.validation = Validation(self.folder, validation, vocabulary, self.workers) if validation else None
         self.log = self._open_log(node)
         # The states after every step, which are small: a run may be asked to stop after any.
         steps = range(self.step, config.steps)
@@ -122,7 +125,8 @@ class Run:
 
         It is the same on every worker but for `stall`, the seconds it waited for rows, and `dropped_segments` of the
         streams it reads. A step whose loss or gradient jumps has `spikes`, one that was not made `left_out`, which
-        says why; where it was not finite, `loss` is empty and `gradient_norm` None.
+        says why; where it was not finite, `loss` is empty and `gradient_norm` None. One after which the run was
+        scored has `validation`, which the log has as an event of its own.
 
         Raises:
             InputError: loss or gradient is not finite on some worker, and that ends the run; all raise it together.
@@ -150,10 +154,20 @@ class Run:
         }
         if self.log is not None:
             self.log.add(line)
+        line |= self._validate()
         self._states = ahead.states or {}
         if self._checkpoints_at(self.step):
             self._checkpoint()
         return line
+
+    def _validate(self) -> dict[str, Any]:
+        """Score the run if it is time; before the checkpoint, so that a run that resumes there has been scored."""
+        if self.validation is None or not self.validation.plan.at(self.step, self.config.steps):
+            return {}
+        scores = self.validation.scores(self.model, self.autocast)
+        if self.log is not None:
+            self.log.event(VALIDATION, step=self.step, **scores)
+        return {VALIDATION: scores}
 
     def stops(self, asked: bool) -> bool:
         """Whether some worker was asked to stop; then a checkpoint is whole on return. All call it together."""
@@ -213,6 +227,7 @@ def pretrain(
     node: str = LOCAL,
     on_nonfinite: OnNonfinite = "stop",
     asked_to_stop: Callable[[], bool] = lambda: False,
+    validation: ValidationPlan | None = None,
 ) -> None:
     """Run (or go on with) a pretraining on this worker.
 
@@ -225,6 +240,7 @@ def pretrain(
         node: what this worker's machine is called, for the log.
         on_nonfinite: end the run, or leave the step out.
         asked_to_stop: looked at between steps; one worker that says yes stops all.
+        validation: when the run is scored on which held-out stretches; it changes no weight.
 
     Raises:
         Stopped: on every worker, once the checkpoint is whole.
@@ -232,7 +248,8 @@ def pretrain(
     if (local := Folder(folder).local) is not None:
         with writing(local):
             local.mkdir(parents=True, exist_ok=True)
-    run = Run(config, Corpus(corpus_folder), Ensemble.load(vocabulary_path), folder, on_nonfinite, node)
+    corpus, vocabulary = Corpus(corpus_folder), Ensemble.load(vocabulary_path)
+    run = Run(config, corpus, vocabulary, folder, on_nonfinite, node, validation)
     try:
         while run.step < config.steps:
             on_step(run.advance())

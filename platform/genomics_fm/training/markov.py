@@ -140,7 +140,7 @@ def count_markov(stretches: Iterable[NDArray[np.uint8]], order: int) -> Markov:
 
 
 def reference_letters(
-    corpus: Corpus, context: int, report: Callable[[int, int], None] | None = None
+    corpus: Corpus, context: int, report: Callable[[int, int], None] | None = None, every: int = 1
 ) -> Iterator[NDArray[np.uint8]]:
     """What a corpus holds of its references, every letter once: no haplotypes, and no overlap twice.
 
@@ -148,9 +148,10 @@ def reference_letters(
         corpus: to read.
         context: letters that are given once more where a window goes on from the one before.
         report: receives the blocks read and all blocks.
+        every: of how many blocks one is read.
     """
     place, done = ("", ""), 0
-    for number in range(len(corpus.blocks)):
+    for number in range(0, len(corpus.blocks), every):
         first = corpus.first_row(number)
         for row in np.flatnonzero(~corpus.haplotypes(number)) + first:
             window = corpus.window(int(row))
