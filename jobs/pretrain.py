@@ -14,7 +14,7 @@ from genomics_fm.pretraining.masking import MASKING, MaskingConfig
 from genomics_fm.pretraining.sources import in_a_line
 from genomics_fm.storage import Folder
 from genomics_fm.training.config import TrainingConfig, identity
-from genomics_fm.training.estimate import estimate, lines_of, parameters_of
+from genomics_fm.training.estimate import GIB, estimate, lines_of, parameters_of
 from genomics_fm.training.guard import OnNonfinite
 from genomics_fm.training.metrics import START, read_events, read_metrics
 from genomics_fm.training.presets import PRESETS as RUNS
@@ -54,11 +54,12 @@ class PretrainConfig:
     dry_run: bool = field(default=False, metadata={"help": "say what the run needs, and start nothing"})
     peak_tflops: float = field(default=989.0, metadata={"help": "of a worker, for --dry-run: bfloat16 of an H100"})
     peak_share: float = field(default=0.4, metadata={"help": "of the peak that training reaches, for --dry-run"})
+    gpu_gib: float = field(default=80.0, metadata={"help": "memory of a worker in GiB, for --dry-run: of an H100"})
     training: TrainingConfig = field(default_factory=TrainingConfig)
 
     def __post_init__(self) -> None:
         require(self.masking in ("", *MASKING), "masking", self.masking, f"one of {', '.join(MASKING)}")
-        for name in ("peak_tflops", "peak_share"):
+        for name in ("peak_tflops", "peak_share", "gpu_gib"):
             require(0 < getattr(self, name) < math.inf, name, getattr(self, name), "a number above 0")
         if self.workers < 1 or self.max_failures < 0:
             raise InputError(f"--workers {self.workers}, --max-failures {self.max_failures}: at least 1 and 0")
@@ -136,7 +137,7 @@ def needs(config: PretrainConfig) -> list[str]:
     path = config.vocabulary or ((Folder(config.corpus) / FILE_NAME).uri if config.corpus else "")
     size = Ensemble.load(path).size if path else config.training.encoder.vocabulary_size
     tflops, share = config.peak_tflops, config.peak_share
-    found = estimate(config.training, size, config.workers, config.gpu, tflops, share)
+    found = estimate(config.training, size, config.workers, config.gpu, tflops, share, int(config.gpu_gib * GIB))
     return lines_of(found, config.workers, tflops, share)
 
 

@@ -11,7 +11,7 @@ import torch.distributed as dist
 from genomics_fm.artefacts import sha256_json
 from genomics_fm.corpus.manifest import Corpus
 from genomics_fm.model.encoder import EncoderConfig
-from genomics_fm.training.config import TrainingConfig
+from genomics_fm.training.config import Parallel, TrainingConfig
 from genomics_fm.training.guard import OnNonfinite
 from genomics_fm.training.loop import Run
 from genomics_fm.training.optimizer import OptimizerConfig
@@ -53,21 +53,21 @@ def row_hashes(run: Run) -> list[str]:
     return [sha256_json([part.lengths, *(getattr(part, name).tolist() for name in fields)]) for part in parts]
 
 
-def in_a_group(rank: int, plan: list[tuple[int, str, int]], corpus_folder: str, place: str) -> None:
+def in_a_group(rank: int, plan: list[tuple[int, str, int, Parallel]], corpus_folder: str, place: str) -> None:
     """One process of several that make the runs of a plan, one after the other.
 
     Args:
         rank: of this process.
-        plan: (workers, folder of the run, step to go to); ranks from `workers` on sit out.
+        plan: (workers, folder of the run, step to go to, how they hold the model); ranks from `workers` on sit out.
         corpus_folder: of the corpus.
         place: where the processes meet; losses are left there as JSON.
     """
     torch.set_num_threads(1)
-    for number, (world, folder, until) in enumerate(plan):
+    for number, (world, folder, until, parallel) in enumerate(plan):
         if rank >= world:
             continue
         dist.init_process_group("gloo", init_method=f"file://{place}/meet-{number}", rank=rank, world_size=world)
-        run = run_of(Path(folder), Corpus(Path(corpus_folder)))
+        run = run_of(Path(folder), Corpus(Path(corpus_folder)), parallel=parallel)
         started = run.step
         losses = advance(run, until)
         if rank == 0:

@@ -15,8 +15,9 @@ from genomics_fm.model.heads import new_language_model
 from genomics_fm.storage import Folder
 from genomics_fm.training.checkpoint import Checkpoints, KeepPolicy
 from genomics_fm.training.optimizer import OptimizerConfig, adamw
+from genomics_fm.training.parallel import shard
 from genomics_fm.training.shards import Found
-from genomics_fm.training.workers import Workers, shard
+from genomics_fm.training.workers import Workers
 
 ALONE = Workers(0, 1, torch.device("cpu"))
 TINY = EncoderConfig(vocabulary_size=40, layers=1, width=16, heads=2, ffn_width=24)

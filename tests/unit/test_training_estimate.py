@@ -12,13 +12,23 @@ from genomics_fm.model.heads import new_language_model
 from genomics_fm.pretraining.batches import MicroBatch
 from genomics_fm.pretraining.masking import MASKING
 from genomics_fm.pretraining.stream import StreamConfig
-from genomics_fm.training.config import TrainingConfig
-from genomics_fm.training.estimate import HIDDEN_SHARE, activation_bytes, estimate, flops_per_token, lines_of
+from genomics_fm.training.config import TrainingConfig, identity
+from genomics_fm.training.estimate import (
+    GIB,
+    HIDDEN_SHARE,
+    activation_bytes,
+    choose,
+    estimate,
+    flops_per_token,
+    lines_of,
+)
 from genomics_fm.training.presets import PRESETS
 from genomics_fm.training.step import cross_entropies
+from jobs.pretrain import PretrainConfig, needs
 
 torch.set_num_threads(1)
 TOKENS, DOCUMENT = 512, 32
+H100 = 80 * GIB
 
 
 def kept_bytes(encoder: EncoderConfig) -> int:
@@ -63,18 +73,60 @@ def test_operations_are_those_of_the_benchmark(name: str, mflop: float) -> None:
 
 
 def test_an_estimate_by_hand() -> None:
-    found = estimate(PRESETS["base"], 7266, 8, gpu=True, tflops=989.0, share=0.4)
+    found = estimate(PRESETS["base"], 7266, 8, True, 989.0, 0.4, H100)
     assert found.parameters == 119_511_906
-    assert found.state_bytes == pytest.approx(119_511_906 * 16 / 8, abs=16)
+    assert found.state_bytes == 119_511_906 * 16
     assert found.accumulation == math.ceil(512 / 8 / 32) == 2
     assert found.tokens == int(512 * 1024 * 0.99)
     assert found.hours == pytest.approx(found.flops * 500_000 / (8 * 989e12 * 0.4) / 3600)
-    assert estimate(PRESETS["base"], 7266, 16, True, 989.0, 0.4).hours == pytest.approx(found.hours / 2)
-    many = estimate(PRESETS["base"], 7266, 64, True, 989.0, 0.4)  # 8 rows each: no micro-batch has 32
+    assert estimate(PRESETS["base"], 7266, 16, True, 989.0, 0.4, H100).hours == pytest.approx(found.hours / 2)
+    many = estimate(PRESETS["base"], 7266, 64, True, 989.0, 0.4, H100)  # 8 rows each: no micro-batch has 32
     assert many.accumulation == 1 and many.activation_bytes == pytest.approx(found.activation_bytes / 4, rel=1e-6)
     text = "\n".join(lines_of(found, 8, 989.0, 0.4))
+    assert "parallel          ddp: a whole copy" in text and "whole on each" in text
     for word in ("calculated, not measured", "119,511,906", "2 micro-batches", "500,000", "8 workers of 989", "40%"):
         assert word in text
+
+
+def test_a_shard_is_estimated_where_a_whole_copy_does_not_fit() -> None:
+    found = estimate(PRESETS["base"], 7266, 8, True, 989.0, 0.4, 10 * GIB)
+    assert found.choice.parallel == "fsdp"
+    assert found.state_bytes == pytest.approx(119_511_906 * 16 / 8, abs=16)
+    assert "(sharded over 8)" in "\n".join(lines_of(found, 8, 989.0, 0.4))
+
+
+@pytest.mark.parametrize("name", ["small", "base", "large", "authors"])
+@pytest.mark.parametrize("workers", [2, 8, 64])
+def test_the_presets_fit_one_gpu_of_80_gib(name: str, workers: int) -> None:
+    assert choose(PRESETS[name], 7266, workers, H100, gpu=True).parallel == "ddp"
+
+
+def test_the_choice_turns_where_the_memory_does_not_hold_a_copy() -> None:
+    run = PRESETS["small"]
+    needed = 24_468_066 * 16 + activation_bytes(run, bfloat16=True)
+    found = [choose(run, 7266, 2, int(memory * needed / 0.8), gpu=True) for memory in (0.99, 1.01)]
+    assert [choice.parallel for choice in found] == ["fsdp", "ddp"]
+    assert all(f"takes about {needed / GIB:.3g} GiB, a worker has 80% of " in choice.why for choice in found)
+
+
+def test_a_dry_run_says_how_the_model_is_held() -> None:
+    run = PretrainConfig(training=PRESETS["large"], gpu=True, workers=8)
+    assert any(line.startswith("parallel          ddp: a whole copy") for line in needs(run))
+    assert any(line.startswith("parallel          fsdp: ") for line in needs(dataclasses.replace(run, gpu_gib=16.0)))
+
+
+def test_what_is_asked_for_is_done_and_one_worker_needs_neither() -> None:
+    run = dataclasses.replace(PRESETS["large"], parallel="fsdp")
+    assert choose(run, 7266, 8, H100, gpu=True).parallel == "fsdp"
+    run = dataclasses.replace(run, parallel="ddp")
+    assert choose(run, 7266, 8, 1, gpu=True).parallel == "ddp"
+    assert choose(run, 7266, 1, 1, gpu=True).parallel == "alone"
+
+
+def test_how_workers_hold_the_model_is_no_part_of_what_a_run_is() -> None:
+    runs = [dataclasses.replace(PRESETS["tiny"], parallel=parallel) for parallel in ("auto", "ddp", "fsdp")]
+    assert len({tuple(identity(run, "c", "v").values()) for run in runs}) == 1
+    assert identity(runs[0], "c", "v") != identity(PRESETS["smoke"], "c", "v")
 
 
 def test_the_authors_run_has_the_published_numbers() -> None:

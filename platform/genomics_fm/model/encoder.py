@@ -6,6 +6,7 @@ Inputs are packed: documents stand one after the other in a flat tensor, with th
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from types import MethodType
 from typing import Any, Literal
 
@@ -231,13 +232,32 @@ class Encoder(nn.Module):
         return self.embeddings.word_embeddings.weight.dtype
 
 
-def initialise(module: nn.Module, generator: torch.Generator) -> None:
-    """BERT's initialisation, drawn from `generator`: matrices N(0, 0.02²), biases 0, LayerNorm 1 and 0."""
+Draw = Callable[[Tensor], Tensor]
+"""Fills a tensor in place, and returns it."""
+
+
+def _put(parameter: Tensor, draw: Draw) -> None:
+    draw(parameter)
+
+
+def initialise(
+    module: nn.Module,
+    generator: torch.Generator,
+    put: Callable[[Tensor, Draw], None] = _put,
+) -> None:
+    """BERT's initialisation, drawn from `generator`: matrices N(0, 0.02²), biases 0, LayerNorm 1 and 0.
+
+    Args:
+        module: whose parameters are drawn, in its modules' order.
+        generator: of the CPU.
+        put: gets every parameter with what fills a tensor of its shape, which it must call.
+    """
+    normal = partial(nn.init.normal_, std=INITIAL_STD, generator=generator)
     for part in module.modules():
         if isinstance(part, nn.Linear | nn.Embedding):
-            nn.init.normal_(part.weight, std=INITIAL_STD, generator=generator)
+            put(part.weight, normal)
         if isinstance(part, nn.Linear) and part.bias is not None:
-            nn.init.zeros_(part.bias)
+            put(part.bias, nn.init.zeros_)
         if isinstance(part, nn.LayerNorm):
-            nn.init.ones_(part.weight)
-            nn.init.zeros_(part.bias)
+            put(part.weight, nn.init.ones_)
+            put(part.bias, nn.init.zeros_)

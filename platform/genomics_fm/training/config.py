@@ -2,12 +2,15 @@
 
 import math
 from dataclasses import asdict, dataclass, field
+from typing import Literal
 
 from genomics_fm.artefacts import sha256_json
 from genomics_fm.errors import require
 from genomics_fm.model.encoder import EncoderConfig
 from genomics_fm.pretraining.stream import StreamConfig
 from genomics_fm.training.optimizer import OptimizerConfig
+
+Parallel = Literal["auto", "ddp", "fsdp"]
 
 
 @dataclass(frozen=True)
@@ -22,6 +25,8 @@ class TrainingConfig:
         keep_checkpoints: newest whole checkpoints kept.
         keep_every_steps: checkpoints of steps that are multiples of this are kept for good; 0: none.
         threads: torch threads of a CPU worker.
+        parallel: whether every worker has the whole model (`ddp`) or its shard of it (`fsdp`); `auto` asks whether it
+            fits. As the number of workers it may change when a run goes on, and is no part of its identity.
         autocast: compute in bfloat16; on CUDA that is always so. Weights and moments stay in float32.
         activation_checkpointing: keep a layer's input alone for the backward pass, and compute the layer twice.
         vocabulary_weights: w_v of the loss by vocabulary; 1 where absent.
@@ -38,6 +43,7 @@ class TrainingConfig:
     keep_checkpoints: int = 2
     keep_every_steps: int = 0
     threads: int = 1
+    parallel: Parallel = "auto"
     autocast: bool = False
     activation_checkpointing: bool = False
     vocabulary_weights: dict[str, float] = field(default_factory=dict)
@@ -58,8 +64,9 @@ class TrainingConfig:
 
 def identity(config: TrainingConfig, corpus_sha256: str, vocabulary_sha256: str) -> dict[str, str]:
     """What a run belongs to; its checkpoints and its encoder carry it, and others refuse them."""
+    decisive = {name: value for name, value in asdict(config).items() if name != "parallel"}
     return {
         "corpus_sha256": corpus_sha256,
         "vocabulary_sha256": vocabulary_sha256,
-        "training_sha256": sha256_json(asdict(config)),
+        "training_sha256": sha256_json(decisive),
     }

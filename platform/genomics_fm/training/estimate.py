@@ -1,6 +1,7 @@
 """What a pretraining will need, calculated before it is started: parameters, memory of a worker, hours."""
 
 from dataclasses import dataclass, replace
+from typing import Literal
 
 import torch
 
@@ -24,9 +25,19 @@ LAYER_WIDTHS, LAYER_FFN_WIDTHS = 9, 4
 attended to, two sums, their two LayerNorms; and in FFN widths: gate and value, the gate's GELU, the product."""
 HEAD_VOCABULARIES = 3
 """Float32 numbers the head has at once of a predicted token, in vocabularies: logits, log-softmax, gradient."""
+MEMORY_SHARE = 0.8
+"""Of a worker's memory, what is calculated may fill; libraries, copies and fragments come on top."""
 GIB = 2**30
 TERA = 1e12
 SECONDS_AN_HOUR = 3_600
+
+
+@dataclass(frozen=True)
+class Choice:
+    """How the workers of a run hold its model, and why, in one line."""
+
+    parallel: Literal["alone", "ddp", "fsdp"]
+    why: str
 
 
 @dataclass(frozen=True)
@@ -35,7 +46,8 @@ class Estimate:
 
     Attributes:
         parameters: of encoder and head.
-        state_bytes: of a worker: its shard of weights, gradients and moments.
+        choice: how the workers hold the model.
+        state_bytes: of a worker: weights, gradients and moments, all or its shard of them.
         activation_bytes: of a worker: what a micro-batch leaves for the backward pass, and the head's logits.
         accumulation: micro-batches of a worker in a step.
         tokens: in a step, special tokens included.
@@ -45,6 +57,7 @@ class Estimate:
     """
 
     parameters: int
+    choice: Choice
     state_bytes: int
     activation_bytes: int
     accumulation: int
@@ -84,8 +97,41 @@ def activation_bytes(config: TrainingConfig, bfloat16: bool) -> int:
     return int(tokens * (kept + head))
 
 
+def _of_a_worker(config: TrainingConfig, vocabulary_size: int, workers: int) -> TrainingConfig:
+    """The config with the vocabulary's size, and micro-batches no larger than a worker's share of the rows."""
+    rows = min(-(-config.batch_rows // workers), config.rows_per_microbatch)
+    return replace(config, rows_per_microbatch=rows, encoder=replace(config.encoder, vocabulary_size=vocabulary_size))
+
+
+def choose(config: TrainingConfig, vocabulary_size: int, workers: int, memory_bytes: int, gpu: bool) -> Choice:
+    """How workers hold the model: DDP where that fits, for it gathers nothing, else FSDP2.
+
+    Args:
+        config: of the run; what it asks for is done.
+        vocabulary_size: of the ensemble.
+        workers: of the run.
+        memory_bytes: of the worker that has least.
+        gpu: whether they compute in bfloat16 as CUDA does.
+    """
+    if workers == 1:
+        return Choice("alone", "there is one worker")
+    if config.parallel != "auto":
+        return Choice(config.parallel, "the config asks for it")
+    of_one = _of_a_worker(config, vocabulary_size, workers)
+    state = STATE_FLOATS * FLOAT32_BYTES * parameters_of(of_one.encoder)
+    needed, room = state + activation_bytes(of_one, gpu or config.autocast), MEMORY_SHARE * memory_bytes
+    why = f"a whole copy with its activations takes about {needed / GIB:.3g} GiB, a worker has {MEMORY_SHARE:.0%} of "
+    return Choice("ddp" if needed <= room else "fsdp", f"{why}{memory_bytes / GIB:.3g} GiB for it")
+
+
 def estimate(
-    config: TrainingConfig, vocabulary_size: int, workers: int, gpu: bool, tflops: float, share: float
+    config: TrainingConfig,
+    vocabulary_size: int,
+    workers: int,
+    gpu: bool,
+    tflops: float,
+    share: float,
+    memory_bytes: int,
 ) -> Estimate:
     """What a run needs on so many workers.
 
@@ -96,19 +142,21 @@ def estimate(
         gpu: whether they compute in bfloat16 as CUDA does.
         tflops: the peak of one of them.
         share: of the peak that training reaches.
+        memory_bytes: of one of them.
     """
-    config = replace(config, encoder=replace(config.encoder, vocabulary_size=vocabulary_size))
+    choice = choose(config, vocabulary_size, workers, memory_bytes, gpu)
+    config = _of_a_worker(config, vocabulary_size, workers)
     parameters = parameters_of(config.encoder)
     tokens = int(config.batch_rows * config.stream.row_tokens * FULL_ROWS)
     flops = tokens * flops_per_token(config.encoder)
     rows = -(-config.batch_rows // workers)
-    at_once = min(rows, config.rows_per_microbatch)
-    config = replace(config, rows_per_microbatch=at_once)
+    held = -(-parameters // workers) if choice.parallel == "fsdp" else parameters
     return Estimate(
         parameters=parameters,
-        state_bytes=STATE_FLOATS * FLOAT32_BYTES * -(-parameters // workers),
+        choice=choice,
+        state_bytes=STATE_FLOATS * FLOAT32_BYTES * held,
         activation_bytes=activation_bytes(config, gpu or config.autocast),
-        accumulation=-(-rows // at_once),
+        accumulation=-(-rows // config.rows_per_microbatch),
         tokens=tokens,
         steps=config.steps,
         flops=flops,
@@ -119,11 +167,13 @@ def estimate(
 def lines_of(found: Estimate, workers: int, tflops: float, share: float) -> list[str]:
     """An estimate for a reader; the first line says what it is."""
     state, activations = found.state_bytes / GIB, found.activation_bytes / GIB
+    held = f"sharded over {workers}" if found.choice.parallel == "fsdp" else "whole on each"
     return [
         "calculated, not measured; nothing has been started",
         f"parameters        {found.parameters:,}",
-        f"memory a worker   {state + activations:.2f} GiB: weights, gradients and moments {state:.2f} (sharded over "
-        f"{workers}), activations about {activations:.2f}; libraries and fragments come on top",
+        f"parallel          {found.choice.parallel}: {found.choice.why}",
+        f"memory a worker   {state + activations:.2f} GiB: weights, gradients and moments {state:.2f} ({held}), "
+        f"activations about {activations:.2f}; libraries and fragments come on top",
         f"tokens a step     {found.tokens:,}, in {found.accumulation} micro-batches a worker",
         f"steps             {found.steps:,}, {found.tokens * found.steps:,} tokens",
         f"operations        {found.flops / TERA:,.3g} TFLOP a step",

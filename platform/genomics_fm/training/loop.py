@@ -12,20 +12,22 @@ import torch
 from genomics_fm.corpus.manifest import Corpus
 from genomics_fm.errors import InputError, require, writing
 from genomics_fm.model.encoder import EncoderConfig
-from genomics_fm.model.heads import new_language_model
-from genomics_fm.model.weights import TIED, save_encoder, set_deterministic
+from genomics_fm.model.heads import MaskedLanguageModel
+from genomics_fm.model.weights import EMBEDDING, TIED, save_encoder, set_deterministic
 from genomics_fm.pretraining.batches import Batches
 from genomics_fm.pretraining.lane import Row
 from genomics_fm.pretraining.prefetch import Prefetched
 from genomics_fm.storage import Folder
 from genomics_fm.training.checkpoint import Checkpoints, KeepPolicy
 from genomics_fm.training.config import TrainingConfig, identity
+from genomics_fm.training.estimate import choose
 from genomics_fm.training.guard import Guard, NotFinite, OnNonfinite, Stopped, TracedBatch, traced, where
 from genomics_fm.training.metrics import MetricsLog
 from genomics_fm.training.optimizer import adamw, learning_rate, set_learning_rate
+from genomics_fm.training.parallel import casts, model_on, replicated
 from genomics_fm.training.step import StepResult, train_step
 from genomics_fm.training.validation import VALIDATION, Validation, ValidationPlan
-from genomics_fm.training.workers import Workers, casts, model_on, whole_state
+from genomics_fm.training.workers import Workers, whole_state
 from genomics_fm.vocabulary.ensemble import Ensemble
 
 CHECKPOINTS = "checkpoints"
@@ -73,9 +75,13 @@ class Run:
         self.workers = Workers.current()
         self.about = identity(config, corpus.sha256, vocabulary.sha256)
         encoder = EncoderConfig(**{**asdict(config.encoder), "vocabulary_size": vocabulary.size})
-        self.model = model_on(self.workers, encoder, config.stream.seed)
+        on_cuda, memory = self.workers.device.type == "cuda", self.workers.memory_bytes()
+        self.choice = choose(config, vocabulary.size, self.workers.world, memory, on_cuda)
+        sharded = self.choice.parallel == "fsdp"
+        self.model = model_on(self.workers, encoder, config.stream.seed, sharded)
         self.model.bert.checkpointing = config.activation_checkpointing
-        self.autocast = config.autocast or casts(self.workers)
+        self._trained = replicated(self.model) if self.choice.parallel == "ddp" else self.model
+        self.autocast = config.autocast or casts(self.workers, sharded)
         self.optimizer = adamw(self.model, config.optimizer)
         batches = Batches(corpus, vocabulary, config.stream, config.batch_rows, self.workers.rank, self.workers.world)
         keep = KeepPolicy(config.keep_checkpoints, config.keep_every_steps)
@@ -106,7 +112,7 @@ class Run:
         if self.workers.rank != 0:
             return None
         log = MetricsLog(self.folder)
-        log.start(self.step, self.config.steps, nodes, self.skipped)
+        log.start(self.step, self.config.steps, nodes, self.skipped, **asdict(self.choice))
         return log
 
     def _resume(self, batches: Batches) -> int:
@@ -184,7 +190,7 @@ class Run:
         weights = [config.vocabulary_weights.get(name, 1.0) for name in self.vocabulary.names]
         try:
             result = train_step(
-                self.model, self.optimizer, [*parts], self.vocabulary.names, weights, config.optimizer.clip_norm,
+                self._trained, self.optimizer, [*parts], self.vocabulary.names, weights, config.optimizer.clip_norm,
                 self.workers, self.autocast, lambda result: guard.accepts(result.loss, result.gradient_norm),
             )  # fmt: skip
         except NotFinite as error:
@@ -209,10 +215,11 @@ class Run:
         self.checkpoints.wait()
         if self.log is not None:
             self.log.flush()
-        state = whole_state(self.model)
-        if self.workers.rank == 0:
-            whole = new_language_model(self.model.bert.config, 0)
-            whole.load_state_dict({name: value.cpu() for name, value in state.items() if name != TIED}, strict=False)
+        state = whole_state(self.model, self.workers)
+        if state is not None:
+            with torch.device("meta"):
+                whole = MaskedLanguageModel(self.model.bert.config)
+            whole.load_state_dict(state | {TIED: state[EMBEDDING]}, assign=True)
             self.folder.write_json(VOCABULARY, self.vocabulary.as_json())
             save_encoder(self.folder, whole, {**self.about, "steps": self.step})
         self.workers.barrier()

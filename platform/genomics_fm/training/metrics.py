@@ -72,7 +72,7 @@ class MetricsLog:
         """Log that something happened: a start, a skipped checkpoint, a spike."""
         self.add({"event": kind, **fields, "unixtime": time.time()})
 
-    def start(self, step: int, steps: int, nodes: list[str], skipped: list[str]) -> None:
+    def start(self, step: int, steps: int, nodes: list[str], skipped: list[str], **fields: str) -> None:
         """Log that the run starts, or goes on, and wait until that is in the storage.
 
         Args:
@@ -80,8 +80,10 @@ class MetricsLog:
             steps: of the whole run.
             nodes: what the machine of each worker is called.
             skipped: messages about checkpoints that were not whole.
+            fields: what else there is to say; `parallel` is shown, and `why` it is so.
         """
-        self.event(START, format_version=FORMAT_VERSION, step=step, steps=steps, nodes=nodes, skipped=skipped)
+        about = {"step": step, "steps": steps, "nodes": nodes, "skipped": skipped, **fields}
+        self.event(START, format_version=FORMAT_VERSION, **about)
         self.flush()
 
     def flush(self) -> None:
@@ -279,6 +281,7 @@ def described(event: dict[str, Any]) -> str:
         began = f"resumed at step {event['step']}" if event["step"] else "started at step 0"
         nodes = event["nodes"]
         where = f", {len(nodes)} worker{'s' * (len(nodes) != 1)} on {', '.join(sorted(set(nodes)))}"
-        return "; ".join([*event["skipped"], began + where])
+        how = [f"{event['parallel']}: {event['why']}"] if "parallel" in event else []
+        return "; ".join([*event["skipped"], began + where, *how])
     fields = (f"{name} {value}" for name, value in event.items() if name not in ("event", "unixtime"))
     return f"{event['event']}: {', '.join(fields)}"

@@ -8,11 +8,15 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.distributed.fsdp import FSDPModule
+from torch.nn.parallel import DistributedDataParallel
 
 from genomics_fm.model.heads import MaskedLanguageModel
 from genomics_fm.pretraining.batches import MicroBatch
 from genomics_fm.training.guard import NotFinite, places_of, watched_gradients
+from genomics_fm.training.parallel import bare
 from genomics_fm.training.workers import Workers, whole
+
+Trained = MaskedLanguageModel | DistributedDataParallel
 
 
 @dataclass(frozen=True)
@@ -47,7 +51,7 @@ def _moved(values: Tensor, device: torch.device) -> Tensor:
 
 
 def cross_entropies(
-    model: MaskedLanguageModel, batch: MicroBatch, vocabularies: int, device: torch.device
+    model: Trained, batch: MicroBatch, vocabularies: int, device: torch.device
 ) -> tuple[Tensor, Tensor]:
     """Cross entropy of the predicted tokens.
 
@@ -68,8 +72,17 @@ def cross_entropies(
     return (of_VM * loss_M).sum(1), ~torch.isfinite(loss_M.detach())
 
 
+def _accumulating(model: Trained, last: bool) -> contextlib.AbstractContextManager[None]:
+    """A block whose gradients stay with this worker until the last micro-batch's are added."""
+    if isinstance(model, FSDPModule):
+        model.set_requires_gradient_sync(last)
+    if isinstance(model, DistributedDataParallel) and not last:
+        return model.no_sync()
+    return contextlib.nullcontext()
+
+
 def _backward(
-    model: MaskedLanguageModel,
+    model: Trained,
     micro_batches: list[MicroBatch],
     weight_V: Tensor,
     workers: Workers,
@@ -83,19 +96,17 @@ def _backward(
     sums_V = torch.zeros(len(weight_V), dtype=torch.float64, device=workers.device)
     bad_losses = []
     for number, batch in enumerate(micro_batches):
-        if isinstance(model, FSDPModule):
-            model.set_requires_gradient_sync(number == len(micro_batches) - 1)
-        context = torch.autocast(workers.device.type, torch.bfloat16) if autocast else contextlib.nullcontext()
-        with context:
-            entropy_V, bad_M = cross_entropies(model, batch, len(weight_V), workers.device)
-        (workers.world * (entropy_V * weight_V).sum()).backward()
+        with _accumulating(model, number == len(micro_batches) - 1):
+            with torch.autocast(workers.device.type, torch.bfloat16, enabled=autocast):
+                entropy_V, bad_M = cross_entropies(model, batch, len(weight_V), workers.device)
+            (workers.world * (entropy_V * weight_V).sum()).backward()
         sums_V += entropy_V.detach()
         bad_losses.append(bad_M)
     return sums_V, bad_losses
 
 
 def train_step(
-    model: MaskedLanguageModel,
+    model: Trained,
     optimizer: torch.optim.Optimizer,
     micro_batches: list[MicroBatch],
     names: tuple[str, ...],
@@ -108,10 +119,10 @@ def train_step(
     """One update from this worker's micro-batches; every worker must bring equally many.
 
     The loss is Σ_v w_v · (Σ CE_v / n_v) with n_v counted over all workers and micro-batches, so it depends on
-    neither (R16). FSDP averages gradients over workers, hence the factor `world`.
+    neither (R16). DDP and FSDP average gradients over workers, hence the factor `world`.
 
     Args:
-        model: sharded or not.
+        model: sharded, replicated or alone.
         optimizer: over the model's parameters; its rate is already set.
         micro_batches: this worker's rows.
         names: vocabularies of the ensemble, in order.
@@ -128,7 +139,7 @@ def train_step(
     counts_V = torch.stack(counts)
     weight_V = torch.tensor(weights, device=workers.device) / counts_V.clamp(min=1).float()
     optimizer.zero_grad()
-    with watched_gradients(model.bert.embeddings) as bad_gradients:
+    with watched_gradients(bare(model).bert.embeddings) as bad_gradients:
         sums_V, bad_losses = _backward(model, micro_batches, weight_V, workers, autocast)
     norm = whole(nn.utils.clip_grad_norm_(model.parameters(), clip_norm))
     # The flags travel with the sums: every worker finds the same, at no further cost.

@@ -1,18 +1,19 @@
 """The group of workers a training runs on; a single process without a group is a group of one."""
 
 import os
+import socket
+from collections import Counter
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
-from torch.distributed.device_mesh import init_device_mesh
-from torch.distributed.fsdp import MixedPrecisionPolicy, fully_shard
 from torch.distributed.tensor import DTensor
 
-from genomics_fm.model.encoder import EncoderConfig
-from genomics_fm.model.heads import MaskedLanguageModel, new_language_model
+CONTROL_GROUP_LIMITS = (Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"))
+"""What a container may use, by versions 2 and 1 of the kernel's control groups; `max` where it has no limit."""
 
 
 @dataclass(frozen=True)
@@ -43,6 +44,17 @@ class Workers:
             dist.all_reduce(values)
         return values
 
+    def memory_bytes(self) -> int:
+        """Of the worker that has least, the same on all, who call it together: of its GPU, or its share of its machine.
+
+        All of what there is, not what is free now: the answer is the same when a run goes on.
+        """
+        if self.device.type == "cuda":
+            return min(self.gather(torch.cuda.get_device_properties(self.device).total_memory))
+        machines = self.gather((socket.gethostname(), machine_bytes()))
+        workers = Counter(name for name, _ in machines)
+        return min(size // workers[name] for name, size in machines)
+
     def barrier(self) -> None:
         if self.world > 1:
             dist.barrier()
@@ -55,38 +67,26 @@ class Workers:
         return every
 
 
-def shard(model: MaskedLanguageModel, workers: Workers) -> MaskedLanguageModel:
-    """FSDP2 over all workers: each layer and the rest are gathered when needed; gradients are averaged."""
-    if workers.world == 1:
-        return model.to(workers.device)
-    mesh = init_device_mesh(workers.device.type, (workers.world,))
-    policy = MixedPrecisionPolicy()
-    if workers.device.type == "cuda":
-        policy = MixedPrecisionPolicy(param_dtype=torch.bfloat16, reduce_dtype=torch.float32)
-    for layer in model.bert.encoder.layer:
-        fully_shard(layer, mesh=mesh, mp_policy=policy)
-    fully_shard(model, mesh=mesh, mp_policy=policy)
-    return model
-
-
-def model_on(workers: Workers, encoder: EncoderConfig, seed: int) -> MaskedLanguageModel:
-    """A new model where the workers compute; its layers compiled on CUDA."""
-    model = new_language_model(encoder, seed)
-    if workers.device.type == "cuda":
-        model.bert.compile()
-    return shard(model, workers)
-
-
-def casts(workers: Workers) -> bool:
-    """Whether autocast has to bring the bfloat16 that CUDA computes in; FSDP casts what it gathers by itself."""
-    return workers.device.type == "cuda" and workers.world == 1
-
-
 def whole(tensor: Tensor) -> Tensor:
     """The full tensor behind a possibly sharded one; all workers must call it together."""
     return tensor.full_tensor() if isinstance(tensor, DTensor) else tensor
 
 
-def whole_state(model: nn.Module) -> dict[str, Any]:
-    """A model's full state by name; all workers must call it together."""
-    return {name: whole(value) for name, value in model.state_dict().items()}
+def whole_state(model: nn.Module, workers: Workers) -> dict[str, Tensor] | None:
+    """A model's parameters by name, tied ones once, in host memory of rank 0; None for the others.
+
+    All must call it together; the others hold one whole tensor at a time.
+    """
+    state = {}
+    for name, parameter in model.named_parameters():
+        full = whole(parameter.detach())
+        if workers.rank == 0:
+            state[name] = full.cpu()
+    return state if workers.rank == 0 else None
+
+
+def machine_bytes() -> int:
+    """Memory that the processes of this machine, or of this container, may use together."""
+    found = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    limits = [path.read_text().strip() for path in CONTROL_GROUP_LIMITS if path.is_file()]
+    return min([found, *(int(limit) for limit in limits if limit.isdigit())])
