@@ -22,6 +22,7 @@ from genomics_fm.vocabulary.ensemble import FILE_NAME, Ensemble
 from jobs import launch
 from jobs.mirror import mirrored
 from jobs.pretrain_ray import Scale, fit
+from jobs.pretrain_stop import ask, grace_seconds
 from jobs.progress import Clock, say
 from jobs.watch import watch
 
@@ -51,6 +52,11 @@ class PretrainConfig:
         metadata={"help": "what is hidden: default, paper or authors, instead of --training.stream.masking.…"},
     )
     watch: str = field(default="", metadata={"help": "show the run of this name, wherever it runs; start nothing"})
+    stop: str = field(default="", metadata={"help": "ask the run of this name to stop, wherever it runs"})
+    grace_seconds: float | None = field(
+        default=None,
+        metadata={"help": "after SIGTERM, for a checkpoint; default: 5 less than RAY_JOB_STOP_WAIT_TIME_S, else 25"},
+    )
     dry_run: bool = field(default=False, metadata={"help": "say what the run needs, and start nothing"})
     peak_tflops: float = field(default=989.0, metadata={"help": "of a worker, for --dry-run: bfloat16 of an H100"})
     peak_share: float = field(default=0.4, metadata={"help": "of the peak that training reaches, for --dry-run"})
@@ -65,6 +71,8 @@ class PretrainConfig:
             raise InputError(f"--workers {self.workers}, --max-failures {self.max_failures}: at least 1 and 0")
         few = f"0 (never fewer than --workers), or 1 to {self.workers}"
         require(0 <= self.workers_min <= self.workers, "workers_min", self.workers_min, few)
+        if self.grace_seconds is not None:
+            require(0 <= self.grace_seconds < math.inf, "grace_seconds", self.grace_seconds, "0 or more")
         require(0 < self.resize_seconds < math.inf, "resize_seconds", self.resize_seconds, "a number above 0")
 
 
@@ -108,7 +116,7 @@ def run(config: PretrainConfig, folder: Path | None = None) -> dict[str, Any]:
             say(f"[pretrain] {in_a_line(config.training.stream.order(corpus).report())}")
             scale = Scale(config.workers, config.workers_min, config.gpu, config.max_failures, config.resize_seconds)
             with launch.connect():
-                fit(place, settings, scale)
+                fit(place, settings, scale, grace_seconds(config.grace_seconds))
         lines, events = read_metrics(place), read_events(place)
         _, tags["weights_sha256"], _ = encoder_about(place)
     return summary(place, lines, events, config.workers, vocabulary.size, clock.seconds)
@@ -179,6 +187,10 @@ def summary(
 
 
 def _run_and_print(config: PretrainConfig) -> None:
+    if config.stop:
+        ask(launch.storage_folder() / "encoders" / config.stop)
+        say(f"[pretrain] asked {config.stop} to stop; --watch {config.stop} shows when it has")
+        return
     if config.watch:
         watch(launch.storage_folder() / "encoders" / config.watch)
         return

@@ -1,5 +1,6 @@
 """A pretraining on Ray Train: what every worker does, and the driver that starts them and watches."""
 
+import sys
 import time
 from dataclasses import dataclass
 from typing import Any
@@ -7,9 +8,11 @@ from typing import Any
 from genomics_fm.errors import EnvironmentFault
 from genomics_fm.storage import Folder
 from genomics_fm.training.config import TrainingConfig
+from genomics_fm.training.guard import Stopped
 from genomics_fm.training.loop import pretrain
 from jobs import launch, pretrain_handover
 from jobs.config import validate
+from jobs.pretrain_stop import PREEMPTED, STOPPED, Told, stoppable
 from jobs.progress import say, watched
 from jobs.watch import View
 
@@ -37,25 +40,38 @@ class Scale:
     resize_seconds: float
 
 
-def _worker(settings: dict[str, Any]) -> None:
-    """One Ray Train worker."""
+def _worker(settings: dict[str, Any]) -> str | None:
+    """One Ray Train worker.
+
+    Returns:
+        Why it ended before the encoder was there; None when it is.
+    """
     import ray.train
 
     from jobs.pretrain_gauges import Gauges
 
     config = validate(TrainingConfig, settings["training"])
-    gauges = Gauges() if ray.train.get_context().get_world_rank() == 0 else None
+    rank = ray.train.get_context().get_world_rank()
+    told, gauges = Told(settings["folder"], settings["start"], rank), Gauges() if rank == 0 else None
 
     def on_step(line: dict[str, Any]) -> None:
+        told.step = line["step"]
         if gauges is not None:
             gauges.set(line)
 
     corpus, vocabulary, folder = (settings[name] for name in ("corpus", "vocabulary", "folder"))
-    asked = pretrain_handover.asked
+
+    def asked() -> bool:
+        return told.asked() or pretrain_handover.asked()
+
     try:
         pretrain(config, corpus, vocabulary, folder, on_step, launch.node_id(), settings["on_nonfinite"], asked)
+    except Stopped:
+        return told.ended()
     finally:
+        told.close()
         pretrain_handover.ended()
+    return None
 
 
 def _progress(view: View) -> str | None:
@@ -66,27 +82,40 @@ def _progress(view: View) -> str | None:
     return None if state is None else f"[pretrain] {state}"
 
 
-def fit(folder: Folder, settings: dict[str, Any], scale: Scale) -> None:
+def fit(folder: Folder, settings: dict[str, Any], scale: Scale, grace: float) -> None:
     """Train on the connected Ray until the encoder is saved.
 
     Args:
         folder: of the run.
         settings: what a worker gets: `corpus`, `vocabulary`, `folder`, `training`, `on_nonfinite`.
         scale: the workers.
+        grace: seconds for a checkpoint after SIGTERM.
 
     Raises:
         GenomicsFmError: what a worker raised; an `EnvironmentFault` where that was not ours.
+        SystemExit: the run was asked to stop, and did.
     """
-    trainer = _trainer(settings, scale)
     view = View(folder)
     view.news()  # what happened before is not said again
-    with watched(lambda: _progress(view)):
-        try:
-            trainer.fit()
-        except Exception as error:  # Ray wraps whatever a worker raised
-            ours = launch.find_our_error(error)
-            reason = str(error).strip().splitlines()[-1]
-            raise ours or EnvironmentFault(f"pretraining failed: {reason}; run the same command again") from error
+    with stoppable(folder, grace) as stopping:
+        with watched(lambda: _progress(view)):
+            why: str | None = PREEMPTED
+            while why == PREEMPTED and not stopping.told:
+                why = _fit_once(settings | {"start": stopping.start}, scale)
+        if stopping.told or why == STOPPED:
+            done = "stopped with a whole checkpoint" if why else "the encoder was finished meanwhile"
+            say(f"[pretrain] {done}; the same command goes on from there")
+            sys.exit(launch.EXIT_TERMINATED)
+
+
+def _fit_once(settings: dict[str, Any], scale: Scale) -> str | None:
+    """Train until the encoder is saved or the workers say why they ended before; raises as `fit`."""
+    try:
+        return _trainer(settings, scale).fit().return_value
+    except Exception as error:  # Ray wraps whatever a worker raised
+        ours = launch.find_our_error(error)
+        reason = str(error).strip().splitlines()[-1]
+        raise ours or EnvironmentFault(f"pretraining failed: {reason}; run the same command again") from error
 
 
 def _trainer(settings: dict[str, Any], scale: Scale) -> Any:
