@@ -22,7 +22,7 @@ from genomics_fm.studies.scaling import (
     training_of,
 )
 from genomics_fm.training.evaluation import COMPARISON
-from genomics_fm.training.heldout import stretches_of_all
+from genomics_fm.training.heldout import HeldOut, stretches_of_all
 from genomics_fm.vocabulary.ensemble import FILE_NAME, Ensemble
 from jobs import build_corpus, launch, pretrain, study_scores, train_vocabulary
 from jobs.build_corpus import YEAST, BuildCorpusConfig
@@ -56,14 +56,15 @@ def run(config: ScalingConfig) -> dict[str, Any]:
         corpora = {name: Corpus(place) for name, place in _corpora(config).items()}
         sets = _sets(config, corpora, folder)
         held_out = config.held_out or YEAST_HELD_OUT
-        stretches = stretches_of_all(held_out, config.evaluation.segments, config.evaluation.segment_bp,
-                                     config.evaluation.seed)  # fmt: skip
+        asked = config.evaluation
+        given = [HeldOut.of(one) for one in held_out]
+        stretches = stretches_of_all(given, asked.segments, asked.segment_bp, asked.seed)
         scores = study_scores.Scores(folder, stretches, corpora, config.evaluation)
         rows: list[Row] = []
         for number, cell in enumerate(cells, 1):
             say(f"[study] run {number} of {len(cells)}: {cell.slug}")
             rows.append(_row(config, cell, corpora[cell.corpus], sets[cell.vocabulary], scores))
-            result = _result(config, corpora, sets, held_out, scores.sha256, rows, len(cells))
+            result = _result(config, corpora, sets, held_out, scores, rows, len(cells))
             study_scores.write(folder, result, (RESULT, PAGE, TABLE))
     return result
 
@@ -147,7 +148,7 @@ def _result(
     corpora: dict[str, Corpus],
     sets: dict[str, Path],
     held_out: tuple[str, ...],
-    held_out_sha256: str,
+    scores: study_scores.Scores,
     rows: list[Row],
     cells: int,
 ) -> dict[str, Any]:
@@ -165,7 +166,7 @@ def _result(
             name: {"sha256": corpus.sha256, "nucleotides": corpus.nucleotides} for name, corpus in corpora.items()
         },
         "vocabularies": {name: Ensemble.load(path).sha256 for name, path in sets.items()},
-        "held_out": {"files": list(held_out), "sha256": held_out_sha256},
+        "held_out": {"files": list(held_out), "sha256": scores.sha256, "left_out": scores.left_out},
         "evaluation": dataclasses.asdict(config.evaluation),
         "training": dataclasses.asdict(config.training),
         "training_sha256": sha256_json(dataclasses.asdict(config.training)),

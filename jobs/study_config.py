@@ -31,7 +31,8 @@ class ScalingConfig:
     )
     sample_nt: int = field(default=1_000_000, metadata={"help": "nucleotides to train that on, before both strands"})
     held_out: tuple[str, ...] = field(
-        default=(), metadata={"help": "FASTA or GenBank that is in no corpus; default with yeast: II and XIII"}
+        default=(),
+        metadata={"help": "FASTA, GenBank or NAME=FILE that is in no corpus; default with yeast: II and XIII"},
     )
     workers: int = field(default=2, metadata={"help": "of every run"})
     gpu: bool = field(default=False, metadata={"help": "workers compute on GPUs"})

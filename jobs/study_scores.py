@@ -3,6 +3,8 @@
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from genomics_fm.artefacts import read_sealed_json, sha256_json, write_bytes, write_sealed_json
 from genomics_fm.corpus.manifest import Corpus
 from genomics_fm.errors import InputError
@@ -13,7 +15,8 @@ from genomics_fm.studies.scaling import AXES, Cell, Row
 from genomics_fm.training import evaluation
 from genomics_fm.training.evaluation import EvaluationConfig
 from genomics_fm.training.heldout import Stretch
-from genomics_fm.training.markov import Markov, count_markov, reference_letters
+from genomics_fm.training.markov import Markov
+from genomics_fm.training.validation_set import MOST_CONTAINED, read_corpus
 from jobs.progress import say
 
 FORMAT_VERSION = 1
@@ -23,22 +26,53 @@ KEPT = ("all", "by_source")
 
 
 class Scores:
-    """Scores of runs, each computed once for its weights, the held-out stretches and the masks."""
+    """Scores of runs, each computed once for its weights, the held-out stretches and the masks.
+
+    Attributes:
+        left_out: how many of the drawn stretches stand in one of the corpora; no run is scored on them.
+        sha256: of the other stretches.
+    """
 
     def __init__(
-        self, folder: Path, stretches: list[Stretch], corpora: dict[str, Corpus], config: EvaluationConfig
+        self, folder: Path, drawn: list[Stretch], corpora: dict[str, Corpus], config: EvaluationConfig
     ) -> None:
-        """Scores kept in a study's folder.
+        """Scores kept in a study's folder; the corpora are read where it is not known yet what stands in them.
 
         Args:
             folder: of the study.
-            stretches: held-out sequence, the same for every run.
+            drawn: held-out sequence, the same for every run.
             corpora: what Markov models are counted from, by name; a run stands beside those of its own corpus.
             config: what is hidden.
+
+        Raises:
+            InputError: every stretch stands in a corpus.
         """
-        self._folder, self._stretches, self._corpora, self._config = folder / SCORES, stretches, corpora, config
+        self._folder, self._drawn, self._corpora, self._config = folder / SCORES, drawn, corpora, config
         self._markov: dict[str, Markov] = {}
-        self.sha256 = sha256_json([[one.source, one.contig, one.start, one.sequence] for one in stretches])
+        inside = {number for name in corpora for number in self._inside(name)}
+        self.left_out = len(inside)
+        self._stretches = [one for number, one in enumerate(drawn) if number not in inside]
+        if not self._stretches:
+            raise InputError("--held-out: every stretch stands in one of the corpora; give sequence that is in none")
+        self.sha256 = _sha256(self._stretches)
+
+    def _read(self, name: str) -> list[int]:
+        """Count a corpus's Markov models; numbers of the stretches that stand in it."""
+        say(f"[study] reading corpus {name}, for Markov models and for held-out stretches that stand in it")
+        read = read_corpus(self._corpora[name], self._drawn, max(evaluation.ORDERS))
+        self._markov[name] = read.markov
+        return [int(number) for number in np.flatnonzero(read.contained_D > MOST_CONTAINED)]
+
+    def _inside(self, name: str) -> list[int]:
+        path = self._folder / f"held-out-in-{name}.json"
+        wanted = sha256_json([_sha256(self._drawn), self._corpora[name].sha256])
+        if path.is_file():
+            kept = read_sealed_json(path, FORMAT_VERSION, "delete it")
+            if kept["wanted"] == wanted:
+                return list(kept["inside"])
+        inside = self._read(name)
+        write_sealed_json(path, {"format_version": FORMAT_VERSION, "wanted": wanted, "inside": inside})
+        return inside
 
     def of(self, cell: Cell, encoder: Path, weights_sha256: str) -> dict[str, Any]:
         """Figures of a run by reading vocabulary, `all` and `by_source`.
@@ -63,8 +97,7 @@ class Scores:
         if not isinstance(model, MaskedLanguageModel) or ensemble is None:
             raise InputError(f"{encoder}: no masked language model with its vocabulary; delete it and run again")
         if cell.corpus not in self._markov:
-            order = max(evaluation.ORDERS)
-            self._markov[cell.corpus] = count_markov(reference_letters(self._corpora[cell.corpus], order), order)
+            self._read(cell.corpus)
         found = evaluation.evaluate(
             model, ensemble, cell.members, self._stretches, self._markov[cell.corpus], self._config, _silent
         )
@@ -72,6 +105,10 @@ class Scores:
             of_all = figures["all"]
             say(f"[study] {cell.slug}, {name}: loss {of_all['loss']:.4f}, accuracy {of_all['base_accuracy']:.4f}")
         return {name: {group: figures[group] for group in KEPT} for name, figures in found.items()}
+
+
+def _sha256(stretches: list[Stretch]) -> str:
+    return sha256_json([[one.source, one.contig, one.start, one.sequence] for one in stretches])
 
 
 def _silent(name: str, done: int, total: int) -> None:

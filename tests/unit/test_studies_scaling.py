@@ -127,7 +127,7 @@ def result_of(rows: list[dict[str, Any]], **more: Any) -> dict[str, Any]:
         "name": "s", "cells": len(rows), "rows": rows, "effects": effects(rows), "seed_noise": {"bpe": None},
         "fits": scaling.fits(rows), "comparison": evaluation.COMPARISON, "workers": 1, "training_sha256": "t",
         "corpora": {"one": {"sha256": "c", "nucleotides": 5}}, "vocabularies": {"bpe": "v"}, "evaluation": {"seed": 0},
-        "held_out": {"files": ["f"], "sha256": "h"},
+        "held_out": {"files": ["f"], "sha256": "h", "left_out": 3},
     }  # fmt: skip
     return made | more
 
@@ -226,6 +226,16 @@ def test_scores_are_made_anew_when_what_is_hidden_changes(tmp_path: Path, alone:
     first = study.run(config)["rows"]
     other = study.run(dataclasses.replace(config, evaluation=EvaluationConfig(seed=1, segments=4, segment_bp=200)))
     assert alone.trained == 2 and other["rows"] != first
+
+
+def test_what_stands_in_a_corpus_is_asked_of_no_run(tmp_path: Path, alone: Alone) -> None:
+    config = dataclasses.replace(small_study(tmp_path), sizes=("nano",), vocabularies=("bpe",))
+    seen = write_fasta(tmp_path / "seen.fa", {"b": dna(6_000, 2, "AACGT")[1_000:1_600]})  # of the second corpus alone
+    mixed = study.run(dataclasses.replace(config, held_out=(*config.held_out, str(seen))))
+    assert mixed["held_out"]["left_out"] == 3
+    assert {row["scores"]["bpe"]["all"]["segments"] for row in mixed["rows"]} == {4}
+    with pytest.raises(InputError, match="every stretch stands in one of the corpora"):
+        study.run(dataclasses.replace(config, held_out=(str(seen),)))
 
 
 def test_what_is_missing_is_said_before_anything_starts(tmp_path: Path, alone: Alone) -> None:

@@ -217,5 +217,9 @@ def _about(result: dict[str, Any]) -> Html:
         [row["run"], tag("code", row["weights_sha256"][:HASH_LETTERS])] for row in result["rows"]
     ]
     folded = tag("details", tag("summary", "Weights"), table("sha256 of the weights", ("Run", "sha256"), runs))
-    words = "Whether a corpus holds a held-out sequence is not checked here; leave it out when you build the corpus."
+    left_out = result["held_out"]["left_out"]
+    words = (
+        f"{count(left_out)} drawn stretches stand in one of the corpora by their 31-mers, on either strand; no run is "
+        "scored on them."
+    )
     return tag("section", tag("h2", "How it was made"), tag("dl", *listed), tag("p", words, class_="soft"), folded)
