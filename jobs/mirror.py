@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from genomics_fm.storage import Folder
-from genomics_fm.training.metrics import START, LogReader, described
+from genomics_fm.training.metrics import START, VALIDATION, LogReader, described
 from jobs import tracking
 from jobs.progress import say
 
@@ -26,6 +26,12 @@ CLOSE_SECONDS, BROKEN_SECONDS = 20.0, 3.0
 """For how long the end of a run waits for a server; when it ends by an error or SIGTERM."""
 BATCH_LINES = 100
 """Lines a request, of fewer than ten metrics each: MLflow takes 1,000."""
+
+
+SCORES = {"loss": "loss", "base_accuracy": "accuracy", "bits_per_nucleotide": "bits"}
+"""Of a scoring, and what MLflow calls them."""
+MOST_SCORES = 1_000
+"""MLflow takes no more in a request; the log has the others."""
 
 
 class Mirror:
@@ -102,10 +108,12 @@ class Mirror:
             self._connect()
         self._lines += self._reader.new() if not self._lines else []
         while self._lines:
-            batch, events, starts = self._lines[:BATCH_LINES], self._events, self._starts
+            batch, events, starts = _batch(self._lines), self._events, self._starts
             metrics, tags = [], {}
             for line in batch:
-                if "event" in line:
+                if line.get("event") == VALIDATION:
+                    metrics += _metrics(_scores(line), line) if line["step"] > self._sent.get("scored", 0) else []
+                elif "event" in line:
                     events, starts = events + 1, starts + (line["event"] == START)
                     if events > self._sent["events"]:
                         tags[f"event.{events:04d}"] = described(line)
@@ -114,8 +122,13 @@ class Mirror:
                     metrics += _metrics(_values(line), line)
             self._client.log_batch(self._sent["run_id"], metrics=metrics, tags=_tags(tags))
             steps = [line["step"] for line in batch if "event" not in line]
-            self._lines, self._events, self._starts = self._lines[BATCH_LINES:], events, starts
-            self._remember(step=max([self._sent["step"], *steps]), events=max(self._sent["events"], events))
+            scored = [line["step"] for line in batch if line.get("event") == VALIDATION]
+            self._lines, self._events, self._starts = self._lines[len(batch) :], events, starts
+            self._remember(
+                step=max([self._sent["step"], *steps]),
+                events=max(self._sent["events"], events),
+                scored=max([self._sent.get("scored", 0), *scored]),
+            )
         if not self._sent["configured"]:  # last, because it needs a place for artifacts as well
             tracking.log_config(self._client, self._sent["run_id"], self._config)
             self._remember(configured=True)
@@ -139,12 +152,30 @@ class Mirror:
             tags = {f"sha256.{name}": value for name, value in self._hashes.items()}
             made = session.client.create_run(session.experiment_id, run_name=self._name, tags=tags)
             self._sent = {"format_version": FORMAT_VERSION, "uri": self.uri, "run_id": made.info.run_id}
-            self._remember(step=0, events=0, configured=False)
+            self._remember(step=0, events=0, scored=0, configured=False)
         self._client = session.client
 
     def _remember(self, **changes: Any) -> None:
         self._sent |= changes
         self._folder.write_json(SENT, self._sent)
+
+
+def _batch(lines: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """What the next request carries: lines in order, but a scoring, of many numbers, alone."""
+    first = next((n for n, line in enumerate(lines[:BATCH_LINES]) if line.get("event") == VALIDATION), BATCH_LINES)
+    return lines[: max(first, 1)]
+
+
+def _scores(line: dict[str, Any]) -> dict[str, float]:
+    """What MLflow shows of a scoring: `validation_loss_bpe` of all sources together, `….SOURCE` of each."""
+    named = {}
+    for vocabulary, figures in line["vocabularies"].items():
+        groups = {"": figures["all"]} | {f".{source}": group for source, group in figures["by_source"].items()}
+        for of, group in groups.items():
+            for what, called in SCORES.items():
+                if group.get(what) is not None:
+                    named[f"validation_{called}_{vocabulary}{of}"] = group[what]
+    return dict(list(named.items())[:MOST_SCORES])
 
 
 def _values(line: dict[str, Any]) -> dict[str, float]:

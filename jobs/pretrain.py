@@ -19,7 +19,7 @@ from genomics_fm.training.guard import OnNonfinite
 from genomics_fm.training.metrics import START, read_events, read_metrics
 from genomics_fm.training.presets import PRESETS as RUNS
 from genomics_fm.vocabulary.ensemble import FILE_NAME, Ensemble
-from jobs import launch
+from jobs import launch, pretrain_record
 from jobs.mirror import mirrored
 from jobs.pretrain_ray import Scale, fit
 from jobs.pretrain_stop import ask, grace_seconds
@@ -51,6 +51,13 @@ class PretrainConfig:
         default="",
         metadata={"help": "what is hidden: default, paper or authors, instead of --training.stream.masking.…"},
     )
+    validation: tuple[str, ...] = field(
+        default=(),
+        metadata={"help": "FASTA, NAME=FASTA: held-out sequence to score the run on; or recipe: contigs it excludes"},
+    )
+    validation_steps: int = field(default=0, metadata={"help": "updates between scorings; 0: at the end alone"})
+    validation_segments: int = field(default=256, metadata={"help": "stretches of 510 nt drawn of each file"})
+    report: str = field(default="", metadata={"help": "write the page of the run of this name, wherever it runs"})
     watch: str = field(default="", metadata={"help": "show the run of this name, wherever it runs; start nothing"})
     stop: str = field(default="", metadata={"help": "ask the run of this name to stop, wherever it runs"})
     grace_seconds: float | None = field(
@@ -69,6 +76,8 @@ class PretrainConfig:
             require(0 < getattr(self, name) < math.inf, name, getattr(self, name), "a number above 0")
         if self.workers < 1 or self.max_failures < 0:
             raise InputError(f"--workers {self.workers}, --max-failures {self.max_failures}: at least 1 and 0")
+        require(self.validation_steps >= 0, "validation_steps", self.validation_steps, "0 (at the end alone) or more")
+        require(self.validation_segments >= 1, "validation_segments", self.validation_segments, "at least 1")
         few = f"0 (never fewer than --workers), or 1 to {self.workers}"
         require(0 <= self.workers_min <= self.workers, "workers_min", self.workers_min, few)
         if self.grace_seconds is not None:
@@ -99,13 +108,14 @@ def run(config: PretrainConfig, folder: Path | None = None) -> dict[str, Any]:
     about = identity(config.training, corpus.sha256, vocabulary.sha256)
     name = folder.name if folder else config.name or f"pretrain-{sha256_json(about)[:10]}"
     place = Folder(folder.absolute()) if folder else launch.storage_folder() / "encoders" / name
-    settings = {
+    settings: dict[str, Any] = {
         "corpus": launch.absolute(config.corpus),
         "vocabulary": launch.absolute(path),
         "folder": place.uri,
         "training": dataclasses.asdict(config.training),
         "on_nonfinite": config.on_nonfinite,
     }
+    given = config.validation, config.validation_segments, config.validation_steps
     clock = Clock()
     hashes = {"corpus": corpus.sha256, "vocabulary": vocabulary.sha256}
     finished = place.exists(CONFIG)
@@ -113,12 +123,15 @@ def run(config: PretrainConfig, folder: Path | None = None) -> dict[str, Any]:
         _refuse_another(place, about)
     with mirrored(place, config.tracking, "pretraining", name, config, hashes) as tags:
         if not finished:
+            settings["validation"] = pretrain_record.validation(*given, corpus, vocabulary, place)
+            pretrain_record.keep(place, config, vocabulary, about)
             say(f"[pretrain] {in_a_line(config.training.stream.order(corpus).report())}")
             scale = Scale(config.workers, config.workers_min, config.gpu, config.max_failures, config.resize_seconds)
             with launch.connect():
                 fit(place, settings, scale, grace_seconds(config.grace_seconds))
         lines, events = read_metrics(place), read_events(place)
         _, tags["weights_sha256"], _ = encoder_about(place)
+    say(f"[pretrain] its page: {pretrain_record.write_report(place, name)}")
     return summary(place, lines, events, config.workers, vocabulary.size, clock.seconds)
 
 
@@ -190,6 +203,9 @@ def _run_and_print(config: PretrainConfig) -> None:
     if config.stop:
         ask(launch.storage_folder() / "encoders" / config.stop)
         say(f"[pretrain] asked {config.stop} to stop; --watch {config.stop} shows when it has")
+        return
+    if config.report:
+        print(pretrain_record.write_report(launch.storage_folder() / "encoders" / config.report, config.report))
         return
     if config.watch:
         watch(launch.storage_folder() / "encoders" / config.watch)

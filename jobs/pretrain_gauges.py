@@ -4,6 +4,10 @@ from typing import Any
 
 from ray.util.metrics import Gauge
 
+from genomics_fm.training.metrics import VALIDATION
+
+ALL = "all"
+
 
 class Gauges:
     """The state of the run; Ray exports `genomics_fm_x` as `ray_genomics_fm_x`."""
@@ -17,6 +21,13 @@ class Gauges:
         self.waited = Gauge("genomics_fm_pretraining_data_wait_fraction", "Of the step, how long rank 0 had no rows.")
         self.norm = Gauge("genomics_fm_pretraining_gradient_norm", "Norm of the gradient before clipping.")
         self.checkpoint = Gauge("genomics_fm_checkpoint_unixtime", "When the newest checkpoint was whole.")
+        by = ("vocabulary", "source")
+        self.held_out = {
+            "loss": Gauge("genomics_fm_validation_loss", "Nats a masked token of held-out sequence.", tag_keys=by),
+            "base_accuracy": Gauge("genomics_fm_validation_accuracy", "Hidden bases read rightly.", tag_keys=by),
+            "bits_per_nucleotide": Gauge("genomics_fm_validation_bits", "Bits a nucleotide.", tag_keys=by),
+        }
+        self.markov = Gauge("genomics_fm_validation_markov_accuracy", "By order.", tag_keys=(*by, "order"))
 
     def set(self, line: dict[str, Any]) -> None:
         """Say what a line of the run's log says; a step without finite numbers has no loss and no norm."""
@@ -30,3 +41,16 @@ class Gauges:
             self.norm.set(line["gradient_norm"])
             self.rate.set(line["tokens"] / line["seconds"])
             self.useful.set(line["tokens"] / line["slots"])
+        self._set_validation(line.get(VALIDATION, {}).get("vocabularies", {}))
+
+    def _set_validation(self, scores: dict[str, Any]) -> None:
+        """Scores by vocabulary and source; that of all sources together is `all`."""
+        for name, figures in scores.items():
+            for source, group in {**figures["by_source"], ALL: figures["all"]}.items():
+                tags = {"vocabulary": name, "source": source}
+                for what, gauge in self.held_out.items():
+                    if group.get(what) is not None:
+                        gauge.set(group[what], tags=tags)
+                for order, model in group["markov"].items():
+                    if model["base_accuracy"] is not None:
+                        self.markov.set(model["base_accuracy"], tags={**tags, "order": order})

@@ -60,12 +60,13 @@ def _worker(settings: dict[str, Any]) -> str | None:
             gauges.set(line)
 
     corpus, vocabulary, folder = (settings[name] for name in ("corpus", "vocabulary", "folder"))
+    node, on_nonfinite, validation = launch.node_id(), settings["on_nonfinite"], settings["validation"]
 
     def asked() -> bool:
         return told.asked() or pretrain_handover.asked()
 
     try:
-        pretrain(config, corpus, vocabulary, folder, on_step, launch.node_id(), settings["on_nonfinite"], asked)
+        pretrain(config, corpus, vocabulary, folder, on_step, node, on_nonfinite, asked, validation)
     except Stopped:
         return told.ended()
     finally:
@@ -87,7 +88,8 @@ def fit(folder: Folder, settings: dict[str, Any], scale: Scale, grace: float) ->
 
     Args:
         folder: of the run.
-        settings: what a worker gets: `corpus`, `vocabulary`, `folder`, `training`, `on_nonfinite`.
+        settings: what a worker gets: `corpus`, `vocabulary`, `folder`, `training`, `on_nonfinite`,
+            `validation`.
         scale: the workers.
         grace: seconds for a checkpoint after SIGTERM.
 

@@ -111,6 +111,26 @@ def test_steps_and_events_arrive_while_the_run_goes_on(server: Server, tmp_path:
     assert [param.key for param in server.params] == ["steps"]
 
 
+def test_scores_on_held_out_sequence_arrive_once_by_source(server: Server, tmp_path: Path) -> None:
+    group = {"loss": 2.0, "base_accuracy": 0.5, "bits_per_nucleotide": None, "markov": {}}
+    sources = {f"species {number}": group for number in range(400)}
+    for vocabularies in (("bpe",), ("bpe", "kmer")):
+        with copying(tmp_path):
+            log = MetricsLog(Folder(tmp_path), 0.0)
+            log.start(0, 9, ["n"], [])
+            for step in range(1, 5):
+                log.add(line(step))
+                if step % 2 == 0:
+                    figures = {name: {"all": group, "by_source": sources} for name in vocabularies}
+                    log.event("validation", step=step, set="s", vocabularies=figures)
+            log.close()
+        until(lambda: server.status == "FINISHED")
+    assert server.steps("validation_loss_bpe") == server.steps("validation_accuracy_bpe.species 3") == [2, 4]
+    assert not [metric.key for metric in server.metrics if "bits" in metric.key or "kmer" in metric.key]
+    assert server.steps("learning_rate") == [1, 2, 3, 4]
+    assert sorted(key for key in server.tags if key.startswith("event.")) == ["event.0001", "event.0002"]
+
+
 def test_a_resumed_run_goes_on_in_the_same_mlflow_run_and_is_marked(server: Server, tmp_path: Path) -> None:
     for start, steps in ((0, range(1, 6)), (3, range(4, 8)), (6, range(7, 10))):
         with pytest.raises(ZeroDivisionError), copying(tmp_path):

@@ -41,6 +41,28 @@ def vocabulary_name(name: object) -> str:
     return VOCABULARIES.get(str(name), str(name))
 
 
+def member_name(name: str, member: dict[str, Any]) -> str:
+    """A vocabulary of an ensemble in words.
+
+    Args:
+        name: in its ensemble.
+        member: its `kind` and, by kind, `k` or `frame`; empty where nothing is known.
+    """
+    kind, k = member.get("kind"), member.get("k")
+    match kind:
+        case "bpe":
+            words = "BPE"
+        case "kmer":
+            words = f"{k}-mer"
+        case "block":
+            words = f"{k}-mer blocks"
+        case "codon":
+            words = f"codons, frame {member.get('frame')}"
+        case _:
+            return vocabulary_name(name)
+    return words if name.startswith(str(kind)) else f"{name} ({words})"
+
+
 def arm_name(arm: dict[str, Any]) -> str:
     start = str(arm.get("start", "?"))
     return f"{vocabulary_name(arm.get('vocabulary', '?'))}, {STARTS.get(start, start)}"

@@ -22,11 +22,11 @@ from genomics_fm.training.checkpoint import Checkpoints, KeepPolicy
 from genomics_fm.training.config import TrainingConfig, identity
 from genomics_fm.training.estimate import choose
 from genomics_fm.training.guard import Guard, NotFinite, OnNonfinite, Stopped, TracedBatch, traced, where
-from genomics_fm.training.metrics import MetricsLog
+from genomics_fm.training.metrics import VALIDATION, MetricsLog
 from genomics_fm.training.optimizer import adamw, learning_rate, set_learning_rate
 from genomics_fm.training.parallel import casts, model_on, replicated
 from genomics_fm.training.step import StepResult, train_step
-from genomics_fm.training.validation import VALIDATION, Validation, ValidationPlan
+from genomics_fm.training.validation import Validation, ValidationPlan
 from genomics_fm.training.workers import Workers, whole_state
 from genomics_fm.vocabulary.ensemble import Ensemble
 

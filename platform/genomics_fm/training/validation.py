@@ -17,7 +17,7 @@ from genomics_fm.training import evaluation
 from genomics_fm.training.evaluation import Columns, EvaluationConfig
 from genomics_fm.training.heldout import Stretch
 from genomics_fm.training.hiding import Hidden, Reader
-from genomics_fm.training.metrics import START
+from genomics_fm.training.metrics import START, VALIDATION
 from genomics_fm.training.together import first_error
 from genomics_fm.training.workers import Workers
 from genomics_fm.vocabulary.ensemble import Ensemble
@@ -26,8 +26,6 @@ from genomics_fm.vocabulary.special import CLS_ID, SEP_ID
 FOLDER = "validation"
 """Of a run's folder: a file for each set of stretches that it was ever scored on."""
 FORMAT_VERSION = 1
-VALIDATION = "validation"
-"""The event of a run's log."""
 _NONE = np.zeros(0, np.int64)
 NOTHING = Hidden(np.array([CLS_ID, SEP_ID], np.int32), _NONE, _NONE, _NONE, _NONE, _NONE)
 """What a worker that is out of stretches puts through the model, so that all pass it equally often."""
