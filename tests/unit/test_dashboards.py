@@ -135,12 +135,12 @@ def test_panels_lie_on_the_grid_and_do_not_overlap(dashboard: dict[str, Any]) ->
 def test_every_alert_says_what_is_wrong_and_where_the_cure_stands() -> None:
     assert len(RULES) >= 6
     assert len({rule["alert"] for rule in RULES}) == len(RULES)
-    headings = re.findall(r"^#+ (.+)$", (ROOT / "docs" / "cluster.md").read_text(), flags=re.MULTILINE)
+    headings = re.findall(r"^#+ (.+)$", (ROOT / "docs" / "pretraining.md").read_text(), flags=re.MULTILINE)
     anchors = {re.sub(r"[^a-z0-9 -]", "", heading.lower()).replace(" ", "-") for heading in headings}
     for rule in RULES:
         assert rule["labels"]["severity"] in ("page", "ticket")
         assert rule["annotations"]["summary"]
         page, anchor = rule["annotations"]["runbook"].split("#")
-        assert page == "docs/cluster.md"
+        assert page == "docs/pretraining.md"
         assert anchor in anchors, rule["alert"]
         assert names_in_expression(rule["expr"])
