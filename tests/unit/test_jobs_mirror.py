@@ -150,6 +150,13 @@ def test_a_resumed_run_goes_on_in_the_same_mlflow_run_and_is_marked(server: Serv
     assert server.steps("learning_rate") == list(range(1, 10))
 
 
+def test_a_run_that_somebody_stopped_is_killed_and_not_failed(server: Server, tmp_path: Path) -> None:
+    with pytest.raises(SystemExit), copying(tmp_path):
+        until(lambda: server.params)  # it has loaded MLflow
+        raise SystemExit(143)
+    until(lambda: server.status == "KILLED")
+
+
 @pytest.mark.parametrize("seed", range(5))
 def test_a_server_that_comes_and_goes_has_everything_once(
     server: Server, tmp_path: Path, seed: int, capsys: pytest.CaptureFixture[str]
