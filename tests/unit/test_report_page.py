@@ -252,3 +252,21 @@ def test_the_terminal_table_keeps_to_100_columns_and_shows_every_row() -> None:
         assert f"{row['labels_seen']:,}" in printed
         assert f"{row['test_mcc']:.3f}" in printed
     assert "[bold]" in terminal_table(result | {"champion": {"uri": "[bold]x[/bold]"}})
+
+
+@pytest.mark.parametrize(
+    ("vocabulary", "words"),
+    [
+        (
+            {"bpe": 4_096, "kmer": 64},
+            "of 7,266 ids: BPE (4,096 pieces), 3-mer (64 pieces); 941 pieces are spelt alike in",
+        ),
+        ({"kmer6": 4_096, "frame1": 64}, "of 7,266 ids: 6-mer (4,096 pieces), frame1 (64 pieces); 941 pieces"),
+        ({"bpe": 4_096}, "of 7,266 ids: BPE (4,096 pieces)."),
+        ({}, "of 7,266 ids: BPE, 6-mer; 941 pieces"),
+    ],
+)
+def test_the_vocabulary_is_told_by_its_members(vocabulary: dict[str, int], words: str) -> None:
+    result = full()
+    result["vocabulary"]["pieces"] = vocabulary
+    assert f"It trained an ensemble vocabulary {words}" in " ".join(Page(render(result)).text.split())

@@ -51,7 +51,12 @@ def scoring(step: int) -> dict[str, Any]:
 def log() -> list[dict[str, Any]]:
     """100 steps, resumed at 40, with one worker from 60 on, preempted at 89, scored three times."""
     lines = [start(0, 2, 1e9), *(step_line(step) for step in range(1, 46))]
-    lines += [start(40, 2, 1e9 + 46), *(step_line(step) for step in range(41, 61)), scoring(50)]
+    lines += [
+        start(40, 2, 1e9 + 46),
+        step_line(41, unixtime=1e9 + 51),
+        *(step_line(s) for s in range(42, 61)),
+        scoring(50),
+    ]
     lines += [start(60, 1, 1e9 + 61), *(step_line(step) for step in range(61, 90)), scoring(75)]
     lines += [{"event": "preempted", "step": 89, "deadline": 30, "unixtime": 1e9 + 90}]
     lines += [{"event": "a kind of tomorrow", "unixtime": 1e9 + 90.5}]
@@ -98,7 +103,12 @@ def test_what_happened_is_told_marked_and_numbered() -> None:
     assert len(happened) == 7
     for number, (row, kind) in enumerate(zip(happened, kinds, strict=True), 1):
         assert row.startswith(f"{number} ") and f" {kind} 2001-09-09 " in row, row
-    assert "2 → 1 workers" in happened[2] and "deadline 30" in happened[3] and "over 6.2" in happened[5]
+    assert "again" not in happened[0] and happened[1].endswith("; a step again 6.0 s after the last")
+    assert (
+        "2 → 1 workers; resumed at step 60, 1 worker on n; a step" in happened[2]
+        and "deadline 30" in happened[3]
+        and "over 6.2" in happened[5]
+    )
     assert happened[4].startswith("5 89 ")
     classes = [attributes.get("class") for tag, attributes in page.tags if tag == "line"]
     assert [classes.count(kind) for kind in ("resume", "resize", "preempt", "other-event")] == [
@@ -123,9 +133,9 @@ def test_scores_stand_beside_the_markov_models_by_species() -> None:
     panels = [a["aria-label"] for tag, a in page.tags if tag == "svg" and "Markov" in (a.get("aria-label") or "")]
     assert len(panels) == 6
     assert panels[1] == (
-        "Fictus maior, bits a nucleotide (less is better) by step: from 1.950 to 1.900; "
-        "Markov order 5 1.900, Markov order 11 1.900."
+        "Fictus maior, bits a nucleotide by step: from 1.95 to 1.9; Markov order 5 1.9, Markov order 11 1.9."
     )
+    assert panels[4].endswith("bases read rightly, % by step: from 30 to 35; Markov order 5 31.25, Markov order 11 34.")
     assert "Held-out sequence, 4-mer reading" in page.text and "are not comparable" in page.text
 
 

@@ -13,6 +13,7 @@ BASELINE_KINDS = (
     ("cnn", "cnn", "Small CNN"),
     ("gc", "gc", "GC threshold"),
 )
+MOST_K = 12
 # Baselines that learn nothing from the number of labels: horizontal lines on the plot.
 REFERENCE_KINDS = ("six_frame", "majority")
 
@@ -61,6 +62,12 @@ def member_name(name: str, member: dict[str, Any]) -> str:
         case _:
             return vocabulary_name(name)
     return words if name.startswith(str(kind)) else f"{name} ({words})"
+
+
+def member_of(name: str, pieces: object) -> str:
+    """A vocabulary in words, k-mers by how many pieces they are."""
+    k = next((k for k in range(1, MOST_K + 1) if 4**k == pieces), None)
+    return member_name(name, {"kind": "kmer", "k": k}) if name.startswith("kmer") and k else vocabulary_name(name)
 
 
 def arm_name(arm: dict[str, Any]) -> str:

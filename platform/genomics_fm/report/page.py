@@ -138,11 +138,7 @@ def done(result: dict[str, Any]) -> Html:
     said = ["The run read genomes strictly, cut them into windows and stored them as Arrow blocks with a manifest."]
     vocabulary = labels.section(result, "vocabulary")
     if vocabulary:
-        said.append(
-            f"It trained an ensemble vocabulary of {count(vocabulary.get('size'))} ids: "
-            f"{count(vocabulary.get('bpe_pieces'))} BPE pieces and overlapping 6-mers, "
-            f"{count(vocabulary.get('shared_pieces'))} pieces spelt alike in both."
-        )
+        said.append(vocabulary_words(vocabulary))
     train = labels.section(result, "pretraining")
     if train:
         said.append(pretraining_words(train))
@@ -167,6 +163,19 @@ def done(result: dict[str, Any]) -> Html:
         "training and pretraining."
     )
     return tag("section", tag("h2", "What was done"), tag("p", " ".join(said)), tag("p", kept))
+
+
+def vocabulary_words(vocabulary: dict[str, Any]) -> str:
+    """What the ensemble is made of: its members, with their pieces where the run counted them."""
+    pieces = labels.section(vocabulary, "pieces")
+    each = [f"{labels.member_of(name, number)} ({count(number)} pieces)" for name, number in pieces.items()]
+    each = each or [labels.vocabulary_name(name) for name in labels.section(vocabulary, "nt_per_token")]
+    shared = f"; {count(vocabulary.get('shared_pieces'))} pieces are spelt alike in two of them"
+    members = f": {', '.join(each)}" if each else ""
+    return (
+        f"It trained an ensemble vocabulary of {count(vocabulary.get('size'))} ids{members}"
+        f"{shared if len(each) > 1 else ''}."
+    )
 
 
 def pretraining_words(train: dict[str, Any]) -> str:

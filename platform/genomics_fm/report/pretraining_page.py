@@ -77,19 +77,14 @@ class _Event:
 
 
 def _happened(log: Sequence[dict[str, Any]]) -> list[_Event]:
-    """Events, spikes and steps left out, in order; scorings have a section of their own.
-
-    A start is `started`, `resumed` or, with another number of workers than before, `resized`.
-    """
-    found, last, workers = list[_Event](), 0, 0
-    for line in log:
+    """Events, spikes and steps left out, in order; scorings have a section of their own."""
+    found, last, workers, pauses = list[_Event](), 0, 0, _pauses(log)
+    for number, line in enumerate(log):
         kind, when = line.get("event"), float(line["unixtime"])
         if kind == START:
-            before, workers = workers, len(line["nodes"])
             last = int(line["step"])
-            said = "started" if not before else "resumed" if before == workers else "resized"
-            change = f"{before} → {workers} workers; " if said == "resized" else ""
-            found.append(_Event(last, said, change + described(line), when, bool(before) or last > 0))
+            found.append(_start(line, workers, pauses.get(number)))
+            workers = len(line["nodes"])
         elif kind is not None and kind != VALIDATION:
             step = int(finite(line.get("step")) or last)
             found.append(_Event(step, str(kind), described(line), when, True))
@@ -99,6 +94,30 @@ def _happened(log: Sequence[dict[str, Any]]) -> list[_Event]:
                 found.append(_Event(last, "left out", line["left_out"], when, False))
             elif "spikes" in line:
                 found.append(_Event(last, "spike", "; ".join(line["spikes"]), when, False))
+    return found
+
+
+def _start(line: dict[str, Any], before: int, pause: float | None) -> _Event:
+    """A start is `started`, `resumed` or, with another number of workers than `before`, `resized`."""
+    step, workers = int(line["step"]), len(line["nodes"])
+    kind = "started" if not before else "resumed" if before == workers else "resized"
+    change = [f"{before} → {workers} workers"] if kind == "resized" else []
+    again = [f"a step again {duration(pause)} after the last"] if pause is not None else []
+    words = "; ".join([*change, described(line), *again])
+    return _Event(step, kind, words, float(line["unixtime"]), bool(before) or step > 0)
+
+
+def _pauses(log: Sequence[dict[str, Any]]) -> dict[int, float]:
+    """Seconds from the last step before a start to the first after it, by the start's place in the log."""
+    found, last = dict[int, float](), None
+    start: int | None = None
+    for number, line in enumerate(log):
+        if line.get("event") == START:
+            start = number
+        elif "event" not in line:
+            if start is not None and last is not None:
+                found[start] = line["unixtime"] - last
+            start, last = None, line["unixtime"]
     return found
 
 
@@ -124,11 +143,13 @@ def _heading(record: Record, lines: Sequence[dict[str, Any]]) -> Html:
     state = "finished" if record.finished else f"not finished: step {count(at)} of {count(steps)} when this was written"
     began = [line["unixtime"] for line in record.log]
     when = f"Begun {_time(began[0])}, last line {_time(began[-1])}." if began else "Nothing in its log yet."
+    parameters = record.about.get("parameters")
+    size = f"{count(parameters)} parameters. " if parameters else ""
     return tag(
         "header",
         tag("h1", f"Pretraining: {record.name}"),
         tag("p", f"{state[0].upper()}{state[1:]}. {when}"),
-        tag("p", f"Written {_time(record.written)} from the log in the run's storage."),
+        tag("p", f"{size}Written {_time(record.written)} from the log in the run's storage."),
     )
 
 
@@ -145,8 +166,6 @@ def _tiles(record: Record, lines: Sequence[dict[str, Any]]) -> Html | None:
         (duration(sum(line["seconds"] for line in lines)), "in steps that count"),
         (str(starts), "start" + "s" * (starts != 1)),
     ]
-    if parameters := record.about.get("parameters"):
-        made.insert(0, (count(parameters), "parameters"))
     return tag("ul", *(tag("li", tag("b", b), tag("span", s)) for b, s in made), class_="tiles")
 
 
@@ -201,7 +220,8 @@ def _speed(lines: Sequence[dict[str, Any]]) -> Html | None:
 
 def _events(happened: Sequence[_Event]) -> Html:
     rows: list[list[Child]] = [
-        [n, f"{e.step:,}", e.kind, _time(e.unixtime), e.words] for n, e in enumerate(happened[:MOST_ROWS], 1)
+        [n, f"{e.step:,}", e.kind, _time(e.unixtime).replace(" ", "\u00a0"), e.words]
+        for n, e in enumerate(happened[:MOST_ROWS], 1)
     ]
     more = len(happened) - len(rows)
     words = tag("p", f"and {more:,} more, in the run's log.", class_="soft") if more else None

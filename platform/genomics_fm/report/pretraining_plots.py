@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from genomics_fm.report.markup import Html, finite, number, svg_box, tag
+from genomics_fm.report.markup import Html, finite, rate, svg_box, tag
 from genomics_fm.report.plots import binned, moving_mean
 from genomics_fm.report.style import ROLES
 from genomics_fm.report.svg import (
@@ -26,8 +26,10 @@ from genomics_fm.report.svg import (
 
 WIDE = Frame(width=1040, height=430, right=150, bottom=64, top=26)
 NARROW = Frame(width=380, height=340, left=44, bottom=64, top=26)
-SMALL = Frame(width=500, height=230, left=62, top=16)
-PANEL = Frame(width=340, height=220, left=50, right=62, top=16)
+SMALL = Frame(width=500, height=230, left=70, top=16)
+PANEL = Frame(width=340, height=220, left=58, right=62, top=16)
+LEAST_PLAIN = 0.01
+"""Smaller ticks are written with an exponent."""
 MARK_GAP_PX = 15.0
 """Numbers of marks that lie closer are left out; the table has them all."""
 SHOWN_SPIKES = 60
@@ -41,10 +43,11 @@ STYLE = """
 .rule.order-5{stroke:var(--soft);stroke-dasharray:2 4}.rule.order-11{stroke:var(--ink);stroke-dasharray:8 3}
 .line.plain{stroke:var(--accent);stroke-width:1.8}.faint.plain{stroke:var(--accent)}
 .panels{display:grid;grid-template-columns:repeat(auto-fill,minmax(300px,1fr));gap:14px 20px;margin:8px 0}
-.pairs{display:grid;grid-template-columns:repeat(auto-fit,minmax(320px,1fr));gap:14px 24px;margin:8px 0}
+.pairs{display:grid;grid-template-columns:repeat(auto-fit,minmax(420px,1fr));gap:14px 24px;margin:8px 0}
 .panels figure,.pairs figure{margin:0}
 .panels figcaption,.pairs figcaption{margin:0 0 2px;color:var(--ink);font-weight:600;font-size:.92rem}
 .keys{display:flex}
+@media (max-width:640px){.panels,.pairs{grid-template-columns:1fr}}
 """
 
 
@@ -189,7 +192,8 @@ def over_steps(
     high = high if high > low else low + (abs(low) or 1.0)
     x, span = linear((0.0, steps[-1]), (SMALL.left, SMALL.x_end)), (SMALL.y_end, SMALL.top)
     y = logarithmic((low / 1.1, high * 1.1), span) if log else linear((low, high + 0.06 * (high - low)), span)
-    y_ticks = [(y(t), short(t)) for t in (_few(log_ticks(low / 1.1, high * 1.1)) if log else nice_ticks(low, high, 4))]
+    wanted = _few(log_ticks(low / 1.1, high * 1.1)) if log else nice_ticks(low, high, 4)
+    y_ticks = [(y(t), rate(t) if 0 < t < LEAST_PLAIN else short(t)) for t in wanted]
     x_ticks = [(x(t), short(t)) for t in nice_ticks(0, steps[-1], 4)]
     parts = [axes(SMALL, x_ticks, y_ticks, ("step", what))]
     points = [(x(a), y(b)) for a, b in binned(steps, numbers)]
@@ -234,8 +238,8 @@ def scores_panel(
     parts.append(polyline(line, f"line s-{role}"))
     if len(points) <= 40:
         parts += [tag("circle", cx=f"{a:.1f}", cy=f"{b:.1f}", r=3, class_=f"mark s-{role}") for a, b in line]
-    beside = ", ".join(f"Markov {name} {number(value)}" for name, value in rules.items())
-    said = f"{source}, {what} by step: from {number(points[0][1])} to {number(points[-1][1])}; {beside}."
+    beside = ", ".join(f"Markov {name} {value:.4g}" for name, value in rules.items())
+    said = f"{source}, {what} by step: from {points[0][1]:.4g} to {points[-1][1]:.4g}; {beside}."
     return svg_box(PANEL.width, PANEL.height, "plot", said, *parts)
 
 

@@ -6,12 +6,13 @@ from typing import Any
 from genomics_fm.report import pretraining_plots
 from genomics_fm.report.markup import Child, Html, count, finite, number, percent, table, tag
 
+ALL = "all together"
 PANELS = 12
 """Sources that are drawn; the table has every one."""
 COMPARISON = (
     "Losses, accuracies and bits of different vocabularies are not comparable: each is asked other questions. "
-    "Compare within a vocabulary, and with the Markov models on the same bases; these see the true letters before each "
-    "base, hidden ones too, which the encoder does not."
+    "Compare within a vocabulary, and with the Markov models on the same bases; they see the true letters before each "
+    "base, hidden ones too, which the encoder does not. Fewer bits are better."
 )
 
 
@@ -35,40 +36,40 @@ def held_out_sections(scored: Sequence[dict[str, Any]], names: dict[str, str]) -
         panels = _panels(name, sources, of_last, roles.get(name, "majority")) if len(of_last) > 1 else []
         shown = tag("div", *panels, class_="panels") if panels else None
         heading = tag("h2", f"Held-out sequence, {names.get(name, name)} reading")
-        made.append(tag("section", heading, shown, _scores(sources, last["step"]), tag("p", COMPARISON, class_="soft")))
+        caution = tag("p", COMPARISON, class_="soft") if not made else None
+        made.append(tag("section", heading, shown, _scores(sources, last["step"]), caution))
     return made
 
 
 def _panels(name: str, sources: dict[str, dict[str, Any]], scored: Sequence[dict[str, Any]], role: str) -> list[Html]:
     """Small plots of the first sources, the score of one vocabulary over the steps."""
     score, what = _score_of(next(iter(sources.values())))
+    scale = 100.0 if what.endswith("%") else 1.0
     panels = []
     for source in list(sources)[:PANELS]:
         found = [(one["step"], finite(_group(one["vocabularies"][name], source).get(score))) for one in scored]
-        points = [(step, value) for step, value in found if value is not None]
-        drawn = pretraining_plots.scores_panel(
-            source, what, points, pretraining_plots.rules_of(sources[source], score), role
-        )
+        points = [(step, scale * value) for step, value in found if value is not None]
+        rules = {name: scale * value for name, value in pretraining_plots.rules_of(sources[source], score).items()}
+        drawn = pretraining_plots.scores_panel(source, what, points, rules, role)
         panels += [tag("figure", tag("figcaption", source), drawn)] if drawn is not None else []
     return panels
 
 
 def _sources(figures: dict[str, Any]) -> dict[str, dict[str, Any]]:
-    """All together and each source, that with most hidden bases first; one alone is not shown twice."""
-    by_source = sorted(figures["by_source"].items(), key=lambda entry: -entry[1]["hidden_bases"])
-    every = {"all together": figures["all"]} if len(by_source) > 1 else {}
-    return every | dict(by_source)
+    """All together and each source, in the order they were given in; one alone is not shown twice."""
+    every = {ALL: figures["all"]} if len(figures["by_source"]) > 1 else {}
+    return every | figures["by_source"]
 
 
 def _group(figures: dict[str, Any], source: str) -> dict[str, Any]:
-    return figures["by_source"].get(source, figures["all"] if source == "all together" else {})
+    return figures["by_source"].get(source, figures["all"] if source == ALL else {})
 
 
 def _score_of(figures: dict[str, Any]) -> tuple[str, str]:
     """What is drawn: bits a nucleotide where tokens stand side by side, else the share of bases read rightly."""
     if "bits_per_nucleotide" in figures:
-        return "bits_per_nucleotide", "bits a nucleotide (less is better)"
-    return "base_accuracy", "hidden bases read rightly"
+        return "bits_per_nucleotide", "bits a nucleotide"
+    return "base_accuracy", "bases read rightly, %"
 
 
 def _scores(sources: dict[str, dict[str, Any]], step: int) -> Html:

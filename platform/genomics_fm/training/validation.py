@@ -103,7 +103,7 @@ class Validation:
         found = _read_together(folder, plan.name, workers)
         config = EvaluationConfig(**found["settings"])
         self.stretches = [Stretch(*one) for one in found["stretches"]]
-        self.baselines: dict[str, Any] = found["baselines"]
+        self.baselines = {name: _in_order(groups) for name, groups in found["baselines"].items()}
         self._mine = slice(workers.rank, None, workers.world)
         self._readers = [Reader.of(ensemble, member) for member in ensemble.names]
         mine = self.stretches[self._mine]
@@ -163,3 +163,13 @@ def _beside(figures: dict[str, Any], markov: dict[str, Any]) -> dict[str, Any]:
         "all": {**figures["all"], "markov": markov["all"]},
         "by_source": {name: {**group, "markov": markov["by_source"][name]} for name, group in sources},
     }
+
+
+def _in_order(groups: dict[str, Any]) -> dict[str, Any]:
+    """Markov models in the order of their orders, which sealed JSON does not keep."""
+
+    def ordered(models: dict[str, Any]) -> dict[str, Any]:
+        return dict(sorted(models.items(), key=lambda model: (len(model[0]), model[0])))
+
+    by_source = {source: ordered(models) for source, models in groups["by_source"].items()}
+    return {"all": ordered(groups["all"]), "by_source": by_source}
