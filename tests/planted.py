@@ -1,5 +1,7 @@
-"""Values that are not finite, put where the layers read."""
+"""What must do no harm where it is planted: values that are not finite, and pickles."""
 
+import pickle
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -32,3 +34,21 @@ class Planted:
     def remove(self) -> None:
         for handle in self.handles:
             handle.remove()
+
+
+class _Touch:
+    """Creates a file when a pickle of it is loaded."""
+
+    def __init__(self, trace: Path) -> None:
+        self._trace = trace
+
+    def __reduce__(self) -> tuple[object, tuple[Path]]:
+        return Path.touch, (self._trace,)
+
+
+def planted_pickle(trace: Path) -> bytes:
+    """A pickle that leaves a file behind where it is executed; that it would is tried here."""
+    data = pickle.dumps(_Touch(trace))
+    pickle.loads(data)
+    trace.unlink()
+    return data

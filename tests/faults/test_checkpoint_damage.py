@@ -1,6 +1,5 @@
 """Damage to checkpoints on a disk and in an S3-like store: found before use, never a mixture, nothing executed."""
 
-import pickle
 import random
 from pathlib import Path
 
@@ -11,6 +10,7 @@ from genomics_fm.artefacts import sha256_bytes
 from genomics_fm.errors import CorruptArtefact
 from genomics_fm.storage import Folder
 from genomics_fm.training.shards import MANIFEST, Found
+from tests.planted import planted_pickle
 from tests.trained import Expected, Trained, newest
 
 torch.set_num_threads(1)
@@ -101,25 +101,12 @@ def test_damage_after_the_newest_was_chosen_is_found_too(folder: Folder) -> None
         Trained().load(found)
 
 
-class _Planted:
-    """A pickle that leaves a file behind when it is loaded."""
-
-    def __init__(self, trace: Path) -> None:
-        self._trace = trace
-
-    def __reduce__(self) -> tuple[object, tuple[str]]:
-        return Path.touch, (self._trace,)  # type: ignore[return-value]
-
-
 @pytest.mark.parametrize("name", [MANIFEST, INDEX, TENSORS])
 @pytest.mark.parametrize("hashed", [False, True])
 def test_a_planted_pickle_is_never_executed(folder: Folder, name: str, hashed: bool, tmp_path: Path) -> None:
     """Not even one whose hash has been put into the manifest."""
     trace = tmp_path / "executed"
-    place, data = folder / "step-00000003", pickle.dumps(_Planted(trace))
-    pickle.loads(data)
-    assert trace.exists()  # it would do so
-    trace.unlink()
+    place, data = folder / "step-00000003", planted_pickle(trace)
     place.write(name, data)
     if hashed and name != MANIFEST:
         manifest = place.read_sealed_json(MANIFEST, 1, "")

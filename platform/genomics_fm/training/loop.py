@@ -211,7 +211,6 @@ class Run:
 
     def finish(self) -> None:
         """Save encoder and vocabulary into `folder`; all workers call it together."""
-        self.ahead.close()
         self.checkpoints.wait()
         if self.log is not None:
             self.log.flush()
@@ -264,5 +263,6 @@ def pretrain(
                 raise Stopped(f"stopped after step {run.step} of {config.steps}; the same command goes on from there")
         run.finish()
     finally:
+        run.ahead.close()
         if run.log is not None:
             run.log.close()
