@@ -135,8 +135,12 @@ def result_of(rows: list[dict[str, Any]], **more: Any) -> dict[str, Any]:
 def test_the_page_says_that_small_runs_support_no_law_and_large_ones_are_not_told_so() -> None:
     page = Page(study_page(result_of(ROWS)))
     assert "support no law" in page.text and "One seed: how much of a difference is chance is not known" in page.text
-    assert "not fitted: 1 point over 1 ×; at least 4 over 10 ×" in page.text
+    assert "No power law is fitted: a curve has 2 points at most, and 4 that span a factor of 10" in page.text
     assert "Compare within a vocabulary." in page.text
+    four = [row(size, "one", "bpe", 10, 0, bpe=9.0 - n) for n, size in enumerate(("nano", "micro", "tiny", "small"))]
+    four = [{**one, "parameters": 10**n * 1e6} for n, one in enumerate(four)]
+    fitted = Page(study_page(result_of([*four, ROWS[1]]))).text
+    assert "loss = " in fitted and "4 levels over 1e+03 ×" in fitted and "not fitted: 1 point over 1 ×" in fitted
     large = [{**one, "parameters": 4e8, "tokens": 2e11} for one in ROWS]
     assert "support no law" not in Page(study_page(result_of(large))).text
     assert "7 of 9 runs so far" in Page(study_page(result_of(ROWS, cells=9))).text

@@ -8,7 +8,7 @@ from genomics_fm.report.page import document
 from genomics_fm.report.study_plots import FRAMES, curve_plot
 from genomics_fm.report.style import STYLE
 from genomics_fm.report.svg import short
-from genomics_fm.studies.scaling import AXES, SAME_TOKENS, curve, levels, readings
+from genomics_fm.studies.scaling import AXES, LEAST_LEVELS, LEAST_SPAN, SAME_TOKENS, curve, levels, readings
 
 HASH_LETTERS = 12
 SMALL_PARAMETERS, SMALL_TOKENS = 1e8, 1e10
@@ -140,6 +140,13 @@ def _effects(result: dict[str, Any]) -> Html:
 
 
 def _fits(result: dict[str, Any]) -> Html:
+    if not any("exponent" in fit for fit in result["fits"]):
+        most = max(fit["levels"] for fit in result["fits"])
+        why = (
+            f"No power law is fitted: a curve has {most} point{'s' * (most != 1)} at most, and {LEAST_LEVELS} that "
+            f"span a factor of {LEAST_SPAN:g} are the least."
+        )
+        return tag("section", tag("h2", "Fits"), tag("p", why))
     rows: list[list[Child]] = []
     for fit in result["fits"]:
         known = "exponent" in fit
@@ -160,11 +167,12 @@ def _fits(result: dict[str, Any]) -> Html:
 
 def _runs(rows: list[dict[str, Any]]) -> Html:
     shown: list[list[Child]] = []
+    models = sorted(next(iter(rows[0]["scores"].values()))["all"]["markov"], key=lambda name: (len(name), name))
     for name in readings(rows):
         shown.append([f"{labels.vocabulary_name(name)} reading"])
         for row in (row for row in rows if name in row["scores"]):
             figures = row["scores"][name]["all"]
-            markov = [percent(of["base_accuracy"]) for of in list(figures["markov"].values())]
+            markov = [percent(figures["markov"][model]["base_accuracy"]) for model in models]
             shown.append([
                 f"{row['size']}, {row['corpus']}, {labels.spoken(row['vocabulary'])}",
                 count(row["parameters"]),
@@ -177,8 +185,7 @@ def _runs(rows: list[dict[str, Any]]) -> Html:
                 " / ".join(markov) or ABSENT,
             ])  # fmt: skip
     heads = ("Run", "Parameters", "Tokens", "TFLOP", "Seed", "Loss a token", "Accuracy a base", "Bits a base")
-    markov_names = next(iter(rows[0]["scores"].values()))["all"]["markov"]
-    last = f"Markov on the same bases: {' / '.join(markov_names)}"
+    last = f"Markov on the same bases: {' / '.join(models)}"
     return tag("section", tag("h2", "Every run"), table("Scores on held-out sequences", (*heads, last), shown,
                                                        range(1, len(heads) + 1)))  # fmt: skip
 
