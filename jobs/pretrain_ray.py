@@ -99,15 +99,14 @@ def fit(folder: Folder, settings: dict[str, Any], scale: Scale, grace: float) ->
     """
     view = View(folder)
     view.news()  # what happened before is not said again
-    with stoppable(folder, grace) as stopping:
-        with watched(lambda: _progress(view)):
-            why: str | None = PREEMPTED
-            while why == PREEMPTED and not stopping.told:
-                why = _fit_once(settings | {"start": stopping.start}, scale)
-        if stopping.told or why == STOPPED:
-            done = "stopped with a whole checkpoint" if why else "the encoder was finished meanwhile"
-            say(f"[pretrain] {done}; the same command goes on from there")
-            sys.exit(launch.EXIT_TERMINATED)
+    why: str | None = PREEMPTED
+    with stoppable(folder, grace) as stopping, watched(lambda: _progress(view)):
+        while why == PREEMPTED and not stopping.told:
+            why = _fit_once(settings | {"start": stopping.start}, scale)
+    if stopping.told or why == STOPPED:
+        done = "stopped with a whole checkpoint" if why else "the encoder was finished meanwhile"
+        say(f"[pretrain] {done}; the same command goes on from there")
+        sys.exit(launch.EXIT_TERMINATED)
 
 
 def _fit_once(settings: dict[str, Any], scale: Scale) -> str | None:
