@@ -142,7 +142,7 @@ def _join() -> None:
     import ray
 
     try:
-        ray.init(log_to_driver=False)
+        ray.init(log_to_driver=False, logging_level=logging.ERROR)
     except (ConnectionError, TimeoutError, RuntimeError) as error:
         address = os.environ["RAY_ADDRESS"]
         raise EnvironmentFault(f"RAY_ADDRESS {address}: no Ray answers ({error}); start it or unset it") from error

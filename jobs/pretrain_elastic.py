@@ -63,7 +63,8 @@ class Elastic(ControllerCallback, WorkerGroupCallback):
             return
         self._failures += 1
         if self._failures > self._max_failures:
-            raise EnvironmentFault(f"workers failed {self._failures} times, last: {failed[1]}; run the same command")
+            count = f"failures of workers: {self._failures}, --max-failures {self._max_failures}"
+            raise EnvironmentFault(f"{count}; the last: {failed[1]}; run the same command again")
 
     def after_worker_group_training_start(self, worker_group: Any) -> None:
         """Remember the group."""
@@ -76,7 +77,8 @@ class Elastic(ControllerCallback, WorkerGroupCallback):
     def after_worker_group_poll_status(self, worker_group_status: Any) -> None:
         """Look at the cluster as often as a resize is considered; remember what ended the group."""
         if worker_group_status.errors and self._group is not None:
-            reason = str(next(iter(worker_group_status.errors.values()))).strip().splitlines()[-1]
+            last_line = str(next(iter(worker_group_status.errors.values()))).strip().splitlines()[-1]
+            reason = last_line.partition(". ")[0]
             self._failed = {worker.metadata.node_id for worker in self._group.get_workers()}, reason
         elif time.monotonic() - self._looked >= self._resize_seconds / 2:
             self._looked = time.monotonic()
