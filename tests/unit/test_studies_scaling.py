@@ -3,6 +3,7 @@
 import contextlib
 import dataclasses
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,8 @@ from jobs.study_config import PRESETS, ScalingConfig
 from tests.corpora import corpus_of, dna, fixed_vocabulary, write_fasta
 from tests.runs import RUN
 from tests.unit.test_report_page import HOSTILE, Page
+
+ACCURACY = "accuracy of a hidden base"
 
 
 def row(size: str, corpus: str, vocabulary: str, steps: int, seed: int, **losses: float) -> dict[str, Any]:
@@ -141,6 +144,8 @@ def test_the_page_says_that_small_runs_support_no_law_and_large_ones_are_not_tol
     four = [{**one, "parameters": 10**n * 1e6} for n, one in enumerate(four)]
     fitted = Page(study_page(result_of([*four, ROWS[1]]))).text
     assert "loss = " in fitted and "4 levels over 1e+03 ×" in fitted and "not fitted: 1 point over 1 ×" in fitted
+    pictures = re.findall(r'class="plot wide" role="img" aria-label="([^"]+)"', study_page(result_of(ROWS)))
+    assert [words.split(" with ")[0] for words in pictures] == 2 * ["loss (nats a masked token)", ACCURACY]
     large = [{**one, "parameters": 4e8, "tokens": 2e11} for one in ROWS]
     assert "support no law" not in Page(study_page(result_of(large))).text
     assert "7 of 9 runs so far" in Page(study_page(result_of(ROWS, cells=9))).text

@@ -5,7 +5,7 @@ from typing import Any
 from genomics_fm.report import labels
 from genomics_fm.report.markup import ABSENT, Child, Html, count, duration, finite, join, number, percent, table, tag
 from genomics_fm.report.page import document
-from genomics_fm.report.study_plots import FRAMES, curve_plot
+from genomics_fm.report.study_plots import FRAMES, curve_legend, curve_plot
 from genomics_fm.report.style import STYLE
 from genomics_fm.report.svg import short
 from genomics_fm.studies.scaling import AXES, LEAST_LEVELS, LEAST_SPAN, SAME_TOKENS, curve, levels, readings
@@ -14,6 +14,7 @@ HASH_LETTERS = 12
 SMALL_PARAMETERS, SMALL_TOKENS = 1e8, 1e10
 """Below either, a study is small: it shows that the command works."""
 LOSS_DIGITS = 4
+FIGURES = {"loss": "loss (nats a masked token)", "base_accuracy": "accuracy of a hidden base"}
 AGAINST = {"parameters": "parameters (log scale)", "tokens": "tokens read in training (log scale)"}
 
 
@@ -87,19 +88,23 @@ def _tiles(result: dict[str, Any]) -> Html:
 
 
 def _reading(rows: list[dict[str, Any]], name: str) -> Html:
-    """Loss of one reading vocabulary against parameters and tokens."""
+    """Loss and accuracy of one reading vocabulary against parameters and tokens."""
     figures: list[Child] = []
     for against, words in AGAINST.items():
-        lines = curve(rows, name, against)
-        drawings = [curve_plot(lines, name, words, frame) for frame in FRAMES]
+        drawn = [
+            [curve_plot(curve(rows, name, against, figure), name, (words, axis), frame) for frame in FRAMES]
+            for figure, axis in FIGURES.items()
+        ]
+        if drawn[0][0] is None:
+            continue
         fixed = "longest runs" if against == "parameters" else "largest encoders"
-        if drawings[0] is not None:
-            caption = (
-                f"Loss a masked token, {labels.vocabulary_name(name)} reading, of the {fixed}; seeds are averaged. "
-                "Colour is the corpus. Hollow and dashed: learned together with another vocabulary, at equal tokens in "
-                "all. The y axis does not begin at 0."
-            )
-            figures.append(tag("figure", *drawings, tag("figcaption", caption)))
+        caption = (
+            f"{labels.vocabulary_name(name)} reading, the {fixed}; seeds are averaged. Colour is the corpus. Hollow "
+            "and dashed: learned together with another vocabulary, at equal tokens in all. No y axis begins at 0."
+        )
+        figures += [tag("figure", *drawings) for drawings in drawn[:-1]]
+        legend = curve_legend(curve(rows, name, against))
+        figures.append(tag("figure", *drawn[-1], legend, tag("figcaption", caption)))
     if not figures:
         figures.append(tag("p", "One size and one length: there is no curve, see the table of runs.", class_="soft"))
     return tag("section", tag("h2", f"{labels.vocabulary_name(name)} reading"), *figures)

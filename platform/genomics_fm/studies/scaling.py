@@ -200,11 +200,13 @@ def seed_noise(rows: Sequence[Row], reading: str) -> float | None:
     return math.sqrt(squares / sum(len(values) - 1 for values in repeated))
 
 
-def curve(rows: Sequence[Row], reading: str, against: str) -> dict[tuple[str, str], list[tuple[float, float, int]]]:
-    """Loss against `parameters` at the longest runs, or against `tokens` at the largest size; means over seeds.
+def curve(
+    rows: Sequence[Row], reading: str, against: str, figure: str = "loss"
+) -> dict[tuple[str, str], list[tuple[float, float, int]]]:
+    """A figure against `parameters` at the longest runs, or against `tokens` at the largest size; means over seeds.
 
     Returns:
-        By corpus and set of vocabularies: (x, loss, runs), by x.
+        By corpus and set of vocabularies: (x, figure, runs), by x.
     """
     scored = [row for row in rows if reading in row["scores"]]
     fixed = "steps" if against == "parameters" else "size"
@@ -212,11 +214,11 @@ def curve(rows: Sequence[Row], reading: str, against: str) -> dict[tuple[str, st
     for group in dict.fromkeys((row["corpus"], row["vocabulary"]) for row in scored):
         own = [row for row in scored if (row["corpus"], row["vocabulary"]) == group]
         last = levels(own, fixed)[-1]
-        losses: dict[float, list[float]] = {}
+        figures: dict[float, list[float]] = {}
         for row in own:
             if row[fixed] == last:
-                losses.setdefault(float(row[against]), []).append(row["scores"][reading]["all"]["loss"])
-        found[group] = [(x, float(np.mean(values)), len(values)) for x, values in sorted(losses.items())]
+                figures.setdefault(float(row[against]), []).append(row["scores"][reading]["all"][figure])
+        found[group] = [(x, float(np.mean(values)), len(values)) for x, values in sorted(figures.items())]
     return found
 
 
