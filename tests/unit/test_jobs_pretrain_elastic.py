@@ -26,9 +26,8 @@ def group(nodes: set[str]) -> Any:
 def fails(elastic: Elastic, left: set[str], monkeypatch: pytest.MonkeyPatch) -> None:
     """A group on both nodes is started, and fails, with some nodes left."""
     elastic.after_worker_group_training_start(group(NODES))
-    elastic.after_worker_group_poll_status(
-        SimpleNamespace(errors={1: RuntimeError("first line\nActorDiedError: x. Some causes are …")})
-    )
+    error = RuntimeError("first line\nActorDiedError: x. Some causes are …")
+    elastic.after_worker_group_poll_status(SimpleNamespace(errors={1: error}))
     elastic.after_worker_group_shutdown(None)
     monkeypatch.setattr(launch, "nodes", lambda: [{"id": node} for node in left])
     elastic.before_worker_group_start(None)
@@ -41,9 +40,8 @@ def test_a_worker_that_went_with_its_node_is_no_failure(monkeypatch: pytest.Monk
         fails(elastic, {"a"}, monkeypatch)
     fails(elastic, NODES, monkeypatch)
     fails(elastic, {"a"}, monkeypatch)
-    with pytest.raises(
-        EnvironmentFault, match=r"^2 failures of workers, --max-failures 1; the last: ActorDiedError: x; run"
-    ):
+    message = r"^failures of workers: 2, --max-failures 1; the last: ActorDiedError: x; run the same"
+    with pytest.raises(EnvironmentFault, match=message):
         fails(elastic, NODES, monkeypatch)
 
 
