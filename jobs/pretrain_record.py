@@ -15,8 +15,8 @@ from genomics_fm.storage import Folder
 from genomics_fm.training.estimate import parameters_of
 from genomics_fm.training.evaluation import EvaluationConfig
 from genomics_fm.training.metrics import LogReader
-from genomics_fm.training.validation import ValidationPlan
-from genomics_fm.training.validation_set import prepare
+from genomics_fm.training.validation import ValidationPlan, read_set, validations_of
+from genomics_fm.training.validation_set import prepare, told
 from genomics_fm.vocabulary.ensemble import Ensemble
 from jobs.progress import say
 
@@ -92,6 +92,17 @@ def validation(
     return ValidationPlan(name, steps)
 
 
+def _held_out(folder: Folder, log: list[dict[str, Any]]) -> list[str]:
+    """Sentences on the stretches of the last scoring, for the page."""
+    scored = validations_of(log)
+    if not scored:
+        return []
+    found = read_set(folder, scored[-1]["set"])
+    counted = f"the Markov models were counted on {found['markov']['nucleotides']:,} nt of the corpus"
+    homologs = "whether relatives of these stretches stand in the corpus is not known"
+    return [f"{line[0].upper()}{line[1:]}." for line in (*told(found), counted, homologs)]
+
+
 def write_report(folder: Folder, name: str) -> str:
     """Write the page of a run, wherever it is and however far it got.
 
@@ -107,6 +118,6 @@ def write_report(folder: Folder, name: str) -> str:
         raise InputError(f"{folder}: no run has begun there; see --report NAME and GENOMICS_FM_STORAGE")
     about = folder.read_sealed_json(RECORD, FORMAT_VERSION, "") if folder.exists(RECORD) else {}
     weights = encoder_about(folder)[1] if finished else ""
-    page = pretraining_page(Record(name, log, finished, time.time(), about, weights))
+    page = pretraining_page(Record(name, log, finished, time.time(), about, weights, _held_out(folder, log)))
     folder.write(REPORT, page.encode())
     return folder.shown(REPORT)

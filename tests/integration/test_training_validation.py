@@ -15,10 +15,11 @@ from genomics_fm.corpus.manifest import Corpus
 from genomics_fm.storage import Folder
 from genomics_fm.training import evaluation
 from genomics_fm.training.evaluation import EvaluationConfig
-from genomics_fm.training.loop import Run
+from genomics_fm.training.loop import Run, pretrain
 from genomics_fm.training.metrics import LogReader
 from genomics_fm.training.validation import ValidationPlan, validations_of
 from genomics_fm.training.validation_set import prepare
+from jobs.pretrain_record import write_report
 from tests.corpora import dna, fixed_vocabulary, small_corpus, write_fasta
 from tests.runs import RUN
 
@@ -43,6 +44,24 @@ def scored(rank: int, world: int, parallel: str, name: str, corpus_folder: str, 
         run.log.close()
     if world > 1:
         dist.destroy_process_group()
+
+
+def test_a_set_in_an_object_store_is_read_from_there(
+    object_store: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(evaluation, "ORDERS", (2, 5))
+    corpus = small_corpus(tmp_path / "corpus")
+    fixed_vocabulary().save(tmp_path / "vocabulary.json")
+    held_out = str(write_fasta(tmp_path / "a.fa", {"x": dna(2_300, 70)}))
+    found = []
+    for folder in (Folder(object_store) / "run", Folder(tmp_path / "run")):
+        name = prepare([held_out], HELD_OUT, corpus, fixed_vocabulary(), folder, list[str]().append)
+        config, plan = dataclasses.replace(RUN, steps=2), ValidationPlan(name)
+        pretrain(config, corpus.folder, tmp_path / "vocabulary.json", folder, lambda _: None, validation=plan)
+        found.append(validations_of(LogReader(folder).new())[0]["vocabularies"])
+        assert write_report(folder, "run") == folder.shown("report.html")
+        assert b"Finished." in folder.read("report.html")
+    assert found[0] == found[1]
 
 
 def flat(value: Any) -> dict[str, float]:

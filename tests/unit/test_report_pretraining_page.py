@@ -164,6 +164,13 @@ def test_the_job_writes_the_page_where_the_run_is(tmp_path: Path) -> None:
     metrics = MetricsLog(folder, 0.0)
     for line in log():
         metrics.add(line)
+    (folder / "validation").write_sealed_json(
+        "s.json",
+        {
+            "format_version": 1, "stretches": [1, 2], "looked_for": {"every": 3}, "markov": {"nucleotides": 1_234},
+            "sources": {"Fictus maior": {"drawn": 1, "kept": 1}, "Fictus minor": {"drawn": 4, "kept": 1}},
+        },
+    )  # fmt: skip
     metrics.close()
     vocabulary = Ensemble({"kmer": KmerVocabulary(2)})
     config = PretrainConfig(
@@ -175,6 +182,11 @@ def test_the_job_writes_the_page_where_the_run_is(tmp_path: Path) -> None:
     assert kept["vocabularies"] == {"kmer": {"kind": "kmer", "k": 2}} and kept["vocabulary_size"] == vocabulary.size
     assert pretrain_record.write_report(folder, "run") == str(tmp_path / "run" / "report.html")
     page = Page((tmp_path / "run" / "report.html").read_text())
+    assert (
+        "2 stretches of 2 sources; looked for in one in 3 blocks of the corpus's references by 31-mers. Fictus minor: "
+        "3 of 4 stretches stand in the corpus and are left out. What stands in the blocks that were not read is not "
+        "known. The Markov models were counted on 1,234 nt of the corpus. Whether relatives"
+    ) in " ".join(page.text.split())
     assert "training.steps 7" in " ".join(page.text.split()) and "secret" not in page.text
 
 

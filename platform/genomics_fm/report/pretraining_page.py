@@ -31,6 +31,7 @@ class Record:
         written: when the page was made, seconds since 1970.
         about: what the driver wrote when it started; empty where it did not.
         weights_sha256: of the finished encoder.
+        held_out: what there is to say of the sequence it is scored on, a sentence each.
     """
 
     name: str
@@ -39,6 +40,7 @@ class Record:
     written: float
     about: Mapping[str, Any] = field(default_factory=dict)
     weights_sha256: str = ""
+    held_out: Sequence[str] = ()
 
 
 def pretraining_page(record: Record) -> str:
@@ -56,7 +58,7 @@ def pretraining_page(record: Record) -> str:
         _heading(record, lines),
         _tiles(record, lines),
         _losses(record, lines, happened, names),
-        *held_out_sections(validations_of(record.log), names),
+        *held_out_sections(validations_of(record.log), names, record.held_out),
         _speed(lines),
         _events(happened),
         _config(record),
@@ -220,7 +222,7 @@ def _speed(lines: Sequence[dict[str, Any]]) -> Html | None:
 
 def _events(happened: Sequence[_Event]) -> Html:
     rows: list[list[Child]] = [
-        [n, f"{e.step:,}", e.kind, _time(e.unixtime).replace(" ", "\u00a0"), e.words]
+        [n, f"{e.step:,}", e.kind, tag("span", _time(e.unixtime), class_="n"), e.words]
         for n, e in enumerate(happened[:MOST_ROWS], 1)
     ]
     more = len(happened) - len(rows)

@@ -12,16 +12,18 @@ PANELS = 12
 COMPARISON = (
     "Losses, accuracies and bits of different vocabularies are not comparable: each is asked other questions. "
     "Compare within a vocabulary, and with the Markov models on the same bases; they see the true letters before each "
-    "base, hidden ones too, which the encoder does not. Fewer bits are better."
+    "base, hidden ones too, which the encoder does not. A base behind the end of a piece that is too short counts as "
+    "wrong. Fewer bits are better."
 )
 
 
-def held_out_sections(scored: Sequence[dict[str, Any]], names: dict[str, str]) -> list[Html]:
+def held_out_sections(scored: Sequence[dict[str, Any]], names: dict[str, str], notes: Sequence[str]) -> list[Html]:
     """A section for each vocabulary: panels over the steps where there are two scorings, and the last as a table.
 
     Args:
         scored: as `validations_of` a log.
         names: vocabularies as people read them, by name.
+        notes: sentences on the sequence.
     """
     if not scored:
         words = (
@@ -36,7 +38,7 @@ def held_out_sections(scored: Sequence[dict[str, Any]], names: dict[str, str]) -
         panels = _panels(name, sources, of_last, roles.get(name, "majority")) if len(of_last) > 1 else []
         shown = tag("div", *panels, class_="panels") if panels else None
         heading = tag("h2", f"Held-out sequence, {names.get(name, name)} reading")
-        caution = tag("p", COMPARISON, class_="soft") if not made else None
+        caution = tag("p", " ".join([COMPARISON, *notes]), class_="soft") if not made else None
         made.append(tag("section", heading, shown, _scores(sources, last["step"]), caution))
     return made
 

@@ -156,12 +156,11 @@ def _made(config: EvaluationConfig, drawn: list[Stretch], corpus: Corpus, ensemb
 
 
 def told(found: dict[str, Any]) -> list[str]:
-    """What there is to say of a set, a line each."""
+    """What there is to say of a set, as `read_set` gives it, a line each."""
     every = found["looked_for"]["every"]
     part = "the corpus's references" if every == 1 else f"one in {every} blocks of the corpus's references"
-    lines = [
-        f"{len(found['stretches']):,} stretches of {len(found['sources'])} sources; looked for in {part} by 31-mers"
-    ]
+    number, sources = len(found["stretches"]), len(found["sources"])
+    lines = [f"{number:,} stretches of {sources} source{'s' * (sources != 1)}; looked for in {part} by {K}-mers"]
     for source, of_source in found["sources"].items():
         if out := of_source["drawn"] - of_source["kept"]:
             lines.append(f"{source}: {out:,} of {of_source['drawn']:,} stretches stand in the corpus and are left out")
