@@ -33,7 +33,7 @@ from tests.processes import descendants
 from tests.trackers import free_port, mlflow_server
 
 STEPS, INTERVAL, COMPARED = 12, 5, 20
-LIMIT_SECONDS = 150
+LIMIT_SECONDS = 300
 SETTINGS = (
     "--preset", "smoke", f"--training.checkpoint-steps={INTERVAL}", "--training.encoder.layers=1",
     "--training.encoder.width=32", "--training.encoder.heads=2", "--training.encoder.ffn-width=48",
