@@ -32,7 +32,7 @@ def held_out_sections(scored: Sequence[dict[str, Any]], names: dict[str, str], n
         return [tag("section", tag("h2", "Held-out sequence"), tag("p", words))]
     last, roles = scored[-1], pretraining_plots.roles_of(list(names))
     of_last = [one for one in scored if one["set"] == last["set"]]
-    made = []
+    made: list[Html] = []
     for name, figures in last["vocabularies"].items():
         sources = _sources(figures)
         panels = _panels(name, sources, of_last, roles.get(name, "majority")) if len(of_last) > 1 else []
