@@ -4,6 +4,7 @@ import json
 import os
 import re
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
@@ -21,7 +22,7 @@ from genomics_fm.vocabulary.bpe import BpeVocabulary
 from genomics_fm.vocabulary.ensemble import Ensemble
 from genomics_fm.vocabulary.kmer import KmerVocabulary
 from tests.commands import ROOT, Ended, command, write_genome
-from tests.corpora import build
+from tests.corpora import build, dna, write_fasta
 from tests.processes import descendants, forget_ray, survivors
 
 STEPS = 60  # workers outlive their killed driver by a second or two: this is well beyond that
@@ -51,9 +52,15 @@ def pretrain(corpus: Path, storage: Path, name: str, *more: str) -> Ended:
 
 @pytest.fixture(scope="module")
 def undisturbed(corpus: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run that was scored on held-out sequence, which those that must equal it are not."""
     storage = tmp_path_factory.mktemp("undisturbed")
-    ended = pretrain(corpus, storage, "run")
+    held_out = f"Nova={write_fasta(storage / 'new.fa', {'x': dna(9_000, 99)})}"
+    scored = ("--validation", held_out, "--validation-segments=9", "--validation-steps=40")
+    ended = pretrain(corpus, storage, "run", *scored)
     assert ended.code == 0, ended.err
+    assert (
+        "[validation] 9 stretches of 1 source; looked for" in ended.err and "held-out after step 40: bpe" in ended.err
+    )
     return storage / "encoders" / "run"
 
 
@@ -65,8 +72,24 @@ def test_two_workers_train_every_step_and_save_an_encoder(undisturbed: Path) -> 
     vocabulary = Ensemble.load(undisturbed / "vocabulary.json")
     assert config.vocabulary_size == vocabulary.size
     assert (about["steps"], about["vocabulary_sha256"]) == (STEPS, vocabulary.sha256)
-    [start] = read_events(Folder(undisturbed))
+    [start, *scorings] = read_events(Folder(undisturbed))
     assert (start["event"], start["step"], len(start["nodes"])) == ("start", 0, 2)
+    assert [(event["event"], event["step"]) for event in scorings] == [("validation", 40), ("validation", STEPS)]
+    for figures in scorings[-1]["vocabularies"].values():
+        assert list(figures["by_source"]) == ["Nova"]
+        assert set(figures["all"]["markov"]) == {"order 5", "order 11", "order 5, both sides"}
+
+
+def test_a_run_has_a_page_and_its_scores_in_mlflow(undisturbed: Path) -> None:
+    page = (undisturbed / "report.html").read_text()
+    assert "Finished." in page and f"After step {STEPS}" in page and ">Nova<" in page
+    assert sha256_file(undisturbed / "model.safetensors") in page
+    runs = undisturbed.parents[1] / "mlflow.db"
+    kept = json.loads((undisturbed / "tracking.json").read_text())
+    with sqlite3.connect(runs) as database:
+        asked = "select step from metrics where run_uuid = ? and key = ? order by step"
+        steps = database.execute(asked, (kept["run_id"], "validation_accuracy_kmer.Nova")).fetchall()
+    assert steps == [(40,), (STEPS,)]
 
 
 def test_killed_with_its_process_group_it_resumes_and_ends_with_the_same_weights(
