@@ -12,7 +12,8 @@ from contextlib import contextmanager
 from typing import Any
 
 from genomics_fm.storage import Folder
-from genomics_fm.training.metrics import START, VALIDATION, LogReader, described
+from genomics_fm.training.happened import described
+from genomics_fm.training.metrics import START, VALIDATION, LogReader
 from jobs import tracking
 from jobs.progress import say
 

@@ -6,7 +6,8 @@ from typing import Any
 
 from genomics_fm.errors import InputError
 from genomics_fm.storage import Folder
-from genomics_fm.training.metrics import START, LogReader, described
+from genomics_fm.training.happened import described
+from genomics_fm.training.metrics import START, LogReader
 from jobs.progress import rate, say
 
 RECENT_STEPS = 20

@@ -20,8 +20,9 @@ from genomics_fm.model.heads import MaskedLanguageModel, new_language_model
 from genomics_fm.model.weights import load_encoder
 from genomics_fm.storage import Folder
 from genomics_fm.training.config import Parallel
+from genomics_fm.training.happened import described
 from genomics_fm.training.loop import Run
-from genomics_fm.training.metrics import described, read_events, read_metrics
+from genomics_fm.training.metrics import read_events, read_metrics
 from genomics_fm.training.parallel import model_on
 from genomics_fm.training.slices import held
 from genomics_fm.training.workers import Workers

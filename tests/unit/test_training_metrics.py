@@ -11,7 +11,8 @@ import pytest
 from genomics_fm.errors import CorruptArtefact, EnvironmentFault
 from genomics_fm.storage import Folder
 from genomics_fm.training import metrics
-from genomics_fm.training.metrics import LogReader, MetricsLog, described, read_events, read_metrics, steps_of
+from genomics_fm.training.happened import described
+from genomics_fm.training.metrics import LogReader, MetricsLog, read_events, read_metrics, steps_of
 
 
 class Store(Folder):
@@ -178,3 +179,14 @@ def test_events_read_as_sentences() -> None:
     assert described(start) == "x: not whole; resumed at step 20, 3 workers on n1, n2"
     assert described({**start, "step": 0, "skipped": [], "nodes": ["n"]}) == "started at step 0, 1 worker on n"
     assert described({"event": "spike", "step": 7, "loss": 9.5, "unixtime": 1.0}) == "spike: step 7, loss 9.5"
+
+
+def test_scores_on_held_out_sequence_are_one_line() -> None:
+    models = {"order 5": {"base_accuracy": 0.3604}, "order 11": {"base_accuracy": None}, "order 5, both sides": {}}
+    bpe = {"all": {"loss": 6.75312, "base_accuracy": 0.241, "markov": models}}
+    kmer = {"all": {"loss": None, "base_accuracy": None, "markov": {}}}
+    event = {"event": "validation", "step": 400, "vocabularies": {"bpe": bpe, "kmer": kmer}, "unixtime": 0.0}
+    assert described(event) == (
+        "held-out after step 400: bpe loss 6.753, 24.1% of bases, Markov 36.0% (order 5), - (order 11); "
+        "kmer loss -, - of bases"
+    )

@@ -12,7 +12,8 @@ from genomics_fm.report.page import document
 from genomics_fm.report.pretraining_plots import Curves, Mark
 from genomics_fm.report.pretraining_scores import held_out_sections
 from genomics_fm.report.style import STYLE
-from genomics_fm.training.metrics import START, VALIDATION, described, steps_of
+from genomics_fm.training.happened import described
+from genomics_fm.training.metrics import START, VALIDATION, steps_of
 from genomics_fm.training.validation import validations_of
 
 MOST_ROWS = 100
