@@ -53,7 +53,9 @@ class PretrainConfig:
     )
     validation: tuple[str, ...] = field(
         default=(),
-        metadata={"help": "FASTA, NAME=FASTA: held-out sequence to score the run on; or recipe: contigs it excludes"},
+        metadata={
+            "help": "to score the run on: FASTA or NAME=FASTA, held out; recipe: the contigs the corpus excludes"
+        },
     )
     validation_steps: int = field(default=0, metadata={"help": "updates between scorings; 0: at the end alone"})
     validation_segments: int = field(default=256, metadata={"help": "stretches of 510 nt drawn of each file"})

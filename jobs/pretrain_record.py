@@ -75,7 +75,7 @@ def validation(
     """What the run is scored on, drawn and kept in its folder; None where nothing was asked for.
 
     Args:
-        files: `[NAME=]FASTA` each, or `recipe`.
+        files: `[NAME=]FASTA` or `recipe` each.
         segments: drawn of each.
         steps: updates between scorings; 0: at the end alone.
         corpus, vocabulary, folder: of the run.

@@ -152,6 +152,10 @@ def test_the_contigs_a_corpus_was_built_without_are_held_out(vocabulary: Ensembl
     name = prepare(["recipe"], CONFIG, corpus, vocabulary, Folder(tmp_path / "run"), list[str]().append)
     stretches = read_set(Folder(tmp_path / "run"), name)["stretches"]
     assert {(source, contig) for source, contig, *_ in stretches} == {("Fictus exemplaris", "out")}
+    beside = ["recipe", fasta(tmp_path, "other", 51)]
+    name = prepare(beside, CONFIG, corpus, vocabulary, Folder(tmp_path / "run"), list[str]().append)
+    both = read_set(Folder(tmp_path / "run"), name)["stretches"]
+    assert both[: len(stretches)] == stretches and {source for source, *_ in both[len(stretches) :]} == {"other"}
     whole = build(tmp_path / "whole", [Source(location, "Fictus exemplaris")])
     with pytest.raises(InputError, match="its sources exclude no contigs; give files with --validation"):
         held_out_of(whole)

@@ -23,7 +23,7 @@ from genomics_fm.training.validation import FOLDER, FORMAT_VERSION, file_of
 from genomics_fm.vocabulary.ensemble import Ensemble
 
 RECIPE = "recipe"
-"""Instead of files: the contigs that the corpus was built without."""
+"""In place of a file: the contigs that the corpus was built without."""
 K, MOST_CONTAINED = 31, 0.5
 """A stretch stands in the corpus where more than this share of its canonical 31-mers does (R9)."""
 MOST_READ_NT = 4_000_000_000
@@ -93,7 +93,7 @@ def prepare(
     """Draw the stretches, and keep them in the run's folder unless the very same are there already.
 
     Args:
-        files: `FILE` or `NAME=FILE` each, or `RECIPE` alone.
+        files: `FILE`, `NAME=FILE` or `RECIPE` each.
         config: how many of each file, how long, and what is hidden.
         corpus: of the run; stretches that stand in it are left out.
         ensemble: of the run.
@@ -106,7 +106,7 @@ def prepare(
     Raises:
         InputError: nothing is held out, a file cannot be trusted, or all that was drawn of it stands in the corpus.
     """
-    given = held_out_of(corpus) if list(files) == [RECIPE] else [HeldOut.of(one) for one in files]
+    given = [held for one in files for held in (held_out_of(corpus) if one == RECIPE else [HeldOut.of(one)])]
     stretches = stretches_of_all(given, config.segments, config.segment_bp, config.seed)
     drawn = [asdict(config), [astuple(one) for one in stretches], corpus.sha256, ensemble.sha256, evaluation.ORDERS]
     name = sha256_json(drawn)[:HASH_CHARACTERS]
