@@ -194,3 +194,9 @@ def test_steps_between_scorings_need_something_to_score(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="--validation-steps 5: scored on what"):
         pretrain_record.validation((), 9, 5, None, None, Folder(tmp_path))  # type: ignore[arg-type]
     assert pretrain_record.validation((), 9, 0, None, None, Folder(tmp_path)) is None  # type: ignore[arg-type]
+
+
+def test_it_says_what_bpe_accuracy_is_worth_and_what_equal_weights_take() -> None:
+    text = Page(pretraining_page(record())).text
+    assert "ATTTTT" in text and "Every small plot has a scale of its own" in text
+    assert "equally many workers that hold the model in the same way" in text and "on any machine" not in text

@@ -145,7 +145,7 @@ def test_the_page_says_that_small_runs_support_no_law_and_large_ones_are_not_tol
     fitted = Page(study_page(result_of([*four, ROWS[1]]))).text
     assert "loss = " in fitted and "4 levels over 1e+03 ×" in fitted and "not fitted: 1 point over 1 ×" in fitted
     pictures = re.findall(r'class="plot wide" role="img" aria-label="([^"]+)"', study_page(result_of(ROWS)))
-    assert [words.split(" with ")[0] for words in pictures] == 2 * ["loss (nats a masked token)", ACCURACY]
+    assert [words.split(" with ")[0] for words in pictures] == 3 * ["loss (nats a masked token)", ACCURACY]
     large = [{**one, "parameters": 4e8, "tokens": 2e11} for one in ROWS]
     assert "support no law" not in Page(study_page(result_of(large))).text
     assert "7 of 9 runs so far" in Page(study_page(result_of(ROWS, cells=9))).text

@@ -14,6 +14,10 @@ BASELINE_KINDS = (
     ("gc", "gc", "GC threshold"),
 )
 MOST_K = 12
+BPE_BASES = (
+    "The accuracy a base with BPE reading is no measure by itself: to answer every hidden piece with one that is "
+    "frequent, ATTTTT, reads 41\u00a0% of the bases of worm and yeast rightly. Look at losses first."
+)
 # Baselines that learn nothing from the number of labels: horizontal lines on the plot.
 REFERENCE_KINDS = ("six_frame", "majority")
 

@@ -260,6 +260,8 @@ def _hashes(record: Record) -> Html | None:
         return None
     facts = [join([tag("dt", name.replace("_", " ")), tag("dd", tag("code", value))]) for name, value in known.items()]
     words = (
-        "Equal corpus, vocabulary and training give equal weights on any machine, however often the run was stopped."
+        "Equal corpus, vocabulary and training give equal rows, however often the run was stopped. With equally many "
+        "workers that hold the model in the same way, on machines of one kind, they give weights equal to the bit; "
+        "else losses that agree to rounding."
     )
     return tag("section", tag("h2", "Hashes"), tag("p", words, class_="soft"), tag("dl", *facts))

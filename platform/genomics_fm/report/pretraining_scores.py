@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from genomics_fm.report import pretraining_plots
+from genomics_fm.report import labels, pretraining_plots
 from genomics_fm.report.markup import Child, Html, count, finite, number, percent, table, tag
 
 ALL = "all together"
@@ -13,7 +13,8 @@ COMPARISON = (
     "Losses, accuracies and bits of different vocabularies are not comparable: each is asked other questions. "
     "Compare within a vocabulary, and with the Markov models on the same bases; they see the true letters before each "
     "base, hidden ones too, which the encoder does not. A base behind the end of a piece that is too short counts as "
-    "wrong. Fewer bits are better."
+    "wrong. Fewer bits are better. These losses are not those of training either: there the softmax is over all "
+    "vocabularies, and not everything hidden becomes [MASK]. Every small plot has a scale of its own."
 )
 
 
@@ -38,7 +39,8 @@ def held_out_sections(scored: Sequence[dict[str, Any]], names: dict[str, str], n
         panels = _panels(name, sources, of_last, roles.get(name, "majority")) if len(of_last) > 1 else []
         shown = tag("div", *panels, class_="panels") if panels else None
         heading = tag("h2", f"Held-out sequence, {names.get(name, name)} reading")
-        caution = tag("p", " ".join([COMPARISON, *notes]), class_="soft") if not made else None
+        bpe = [labels.BPE_BASES] if "bpe" in last["vocabularies"] else []
+        caution = tag("p", " ".join([COMPARISON, *bpe, *notes]), class_="soft") if not made else None
         made.append(tag("section", heading, shown, _scores(sources, last["step"]), caution))
     return made
 

@@ -14,6 +14,10 @@ HASH_LETTERS = 12
 SMALL_PARAMETERS, SMALL_TOKENS = 1e8, 1e10
 """Below either, a study is small: it shows that the command works."""
 LOSS_DIGITS = 4
+GOES_ALONG = (
+    "The learning rate goes with the size, warm-up and decay with the length, and another vocabulary brings embeddings "
+    "of its own. Equal tokens are equally many steps of equal batches; how full rows get differs by a few per cent."
+)
 FIGURES = {"loss": "loss (nats a masked token)", "base_accuracy": "accuracy of a hidden base"}
 AGAINST = {"parameters": "parameters (log scale)", "tokens": "tokens read in training (log scale)"}
 
@@ -72,6 +76,7 @@ def _caution(result: dict[str, Any]) -> Html:
         tag("p", f"{result['comparison']} So every figure and every difference below is of one reading vocabulary."),
         tag("p", "All runs are scored on the same held-out sequences under the same masks. They are pseudo-likelihoods "
                  "of pretraining, not scores on tasks."),
+        tag("p", labels.BPE_BASES),
         class_="note",
     )  # fmt: skip
 
@@ -98,6 +103,7 @@ def _reading(rows: list[dict[str, Any]], name: str) -> Html:
         if drawn[0][0] is None:
             continue
         fixed = "longest runs" if against == "parameters" else "largest encoders"
+        fixed += " that every line has"
         caption = (
             f"{labels.vocabulary_name(name)} reading, the {fixed}; seeds are averaged. Colour is the corpus. Hollow "
             "and dashed: learned together with another vocabulary, at equal tokens in all. No y axis begins at 0."
@@ -141,12 +147,13 @@ def _effects(result: dict[str, Any]) -> Html:
         else "One seed: how much of a difference is chance is not known. Two or more (--seeds 0 1) would tell."
     )
     absent = tag("p", "No two runs differ in one thing alone yet.", class_="soft") if not rows else None
-    return tag("section", tag("h2", "What changes what"), shown, absent, tag("p", words))
+    goes_along = tag("p", GOES_ALONG, class_="soft") if rows else None
+    return tag("section", tag("h2", "What changes what"), shown, absent, goes_along, tag("p", words))
 
 
 def _fits(result: dict[str, Any]) -> Html:
     if not any("exponent" in fit for fit in result["fits"]):
-        most = max(fit["levels"] for fit in result["fits"])
+        most = max((fit["levels"] for fit in result["fits"]), default=0)
         why = (
             f"No power law is fitted: a curve has {most} point{'s' * (most != 1)} at most, and {LEAST_LEVELS} that "
             f"span a factor of {LEAST_SPAN:g} are the least."
@@ -189,15 +196,25 @@ def _runs(rows: list[dict[str, Any]]) -> Html:
                 number(figures.get("bits_per_nucleotide"), 3) if "bits_per_nucleotide" in figures else ABSENT,
                 " / ".join(markov) or ABSENT,
             ])  # fmt: skip
-    heads = ("Run", "Parameters", "Tokens", "TFLOP", "Seed", "Loss a token", "Accuracy a base", "Bits a base")
+    heads = (
+        "Run",
+        "Parameters",
+        "Tokens",
+        "TFLOP, calculated",
+        "Seed",
+        "Loss a token",
+        "Accuracy a base",
+        "Bits a base",
+    )
     last = f"Markov on the same bases: {' / '.join(models)}"
     return tag("section", tag("h2", "Every run"), table("Scores on held-out sequences", (*heads, last), shown,
                                                        range(1, len(heads) + 1)))  # fmt: skip
 
 
 def _sources(rows: list[dict[str, Any]]) -> Html:
-    """Held-out sources apart, for the largest and longest runs."""
-    last = [row for row in rows if all(row[axis] == levels(rows, axis)[-1] for axis in ("size", "steps"))]
+    """Held-out sources apart, for the largest of the longest runs."""
+    longest = [row for row in rows if row["steps"] == levels(rows, "steps")[-1]]
+    last = [row for row in longest if row["size"] == levels(longest, "size")[-1]]
     shown: list[list[Child]] = []
     for row in last:
         for name, scores in row["scores"].items():
@@ -209,7 +226,7 @@ def _sources(rows: list[dict[str, Any]]) -> Html:
                 cells = (number(figures["loss"], LOSS_DIGITS), percent(figures["base_accuracy"]), percent(best))
                 shown.append([source, count(figures["hidden_bases"]), *cells])
     heads = ("Held-out source", "Hidden bases", "Loss a token", "Accuracy a base", "Best Markov model")
-    words = tag("summary", "The largest and longest runs by held-out source")
+    words = tag("summary", "The largest of the longest runs by held-out source")
     made = tag("details", words, table("By source", heads, shown, (1, 2, 3, 4)))
     return tag("section", tag("h2", "By species"), made)
 

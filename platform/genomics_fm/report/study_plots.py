@@ -57,8 +57,8 @@ def curve_plot(lines: Lines, reading: str, names: tuple[str, str], frame: Frame)
         return None
     domain = (min(xs) / WIDEN, max(xs) * WIDEN)
     x = logarithmic(domain, (frame.left, frame.x_end))
-    room = max(max(scores) - min(scores), LEAST_RANGE) * MARGIN
-    low, high = min(scores) - room, max(scores) + room
+    middle, span = (max(scores) + min(scores)) / 2, max(max(scores) - min(scores), LEAST_RANGE)
+    low, high = middle - span * (0.5 + MARGIN), middle + span * (0.5 + MARGIN)
     y = linear((low, high), (frame.y_end, frame.top))
     y_ticks = [(y(tick), f"{tick:g}") for tick in nice_ticks(low, high)]
     ticks = log_ticks(*domain) if frame.labelled else log_ticks(*domain)[::2]

@@ -205,21 +205,31 @@ def curve(
 ) -> dict[tuple[str, str], list[tuple[float, float, int]]]:
     """A figure against `parameters` at the longest runs, or against `tokens` at the largest size; means over seeds.
 
+    The longest, and the largest, are those that every line has: while a study runs, some have got further than others.
+
     Returns:
-        By corpus and set of vocabularies: (x, figure, runs), by x.
+        By corpus and set of vocabularies: (mean x, mean figure, runs) of each size or length, by x.
     """
     scored = [row for row in rows if reading in row["scores"]]
-    fixed = "steps" if against == "parameters" else "size"
-    found: dict[tuple[str, str], list[tuple[float, float, int]]] = {}
-    for group in dict.fromkeys((row["corpus"], row["vocabulary"]) for row in scored):
-        own = [row for row in scored if (row["corpus"], row["vocabulary"]) == group]
-        last = levels(own, fixed)[-1]
-        figures: dict[float, list[float]] = {}
-        for row in own:
-            if row[fixed] == last:
-                figures.setdefault(float(row[against]), []).append(row["scores"][reading]["all"][figure])
-        found[group] = [(x, float(np.mean(values)), len(values)) for x, values in sorted(figures.items())]
-    return found
+    fixed, varied = ("steps", "size") if against == "parameters" else ("size", "steps")
+    groups: dict[tuple[str, str], list[Row]] = {}
+    for row in scored:
+        groups.setdefault((row["corpus"], row["vocabulary"]), []).append(row)
+    shared = [level for level in levels(scored, fixed)
+              if all(any(row[fixed] == level for row in own) for own in groups.values())]  # fmt: skip
+    found = {}
+    for group, rows_of_group in groups.items():
+        own = [row for row in rows_of_group if row[fixed] in shared[-1:]]
+        repeated = ([row for row in own if row[varied] == level] for level in levels(own, varied))
+        found[group] = sorted(
+            (
+                float(np.mean([row[against] for row in runs])),
+                float(np.mean([row["scores"][reading]["all"][figure] for row in runs])),
+                len(runs),
+            )
+            for runs in repeated
+        )
+    return {group: points for group, points in found.items() if points}
 
 
 def power_law(points: Sequence[tuple[float, float]]) -> dict[str, Any]:
