@@ -24,7 +24,7 @@ ELSEWHERE = {
     "--runtime-env", "--working-dir", "--no-wait", "--address",  # of ray job submit
     "--sources", "--output",  # of jobs.build_corpus
     "--in-flight", "--timeout-s", "--replicas", "--replica-cpus",  # of jobs.serve
-    "--help",
+    "--help", "--block",
 }  # fmt: skip
 PEAK_TFLOPS, SHARE, PRICE = 989.0, 0.4, 2.5
 WORKERS = (1, 8, 64)

@@ -19,7 +19,8 @@ from genomics_fm.report.svg import (
     side_labels,
 )
 
-FRAMES = (Frame(width=940, height=340, left=62, right=260), Frame(width=380, height=300, left=58))
+FRAMES = (Frame(width=940, height=340, left=74, right=260), Frame(width=380, height=300, left=70))
+"""Ticks such as 0.3175 have room beside the name of their axis."""
 COLOURS = ("bpe", "kmer", "logistic", "cnn", "gc", "six_frame")
 """Roles of the style sheet, which are colours here and no more."""
 MARGIN = 0.08
