@@ -51,14 +51,13 @@ def run(config: ScalingConfig) -> dict[str, Any]:
     """
     _check_given(config)
     cells, folder = config.cells, launch.storage().absolute() / "studies" / config.name
+    held_out, asked = config.held_out or YEAST_HELD_OUT, config.evaluation
+    given = [HeldOut.of(one) for one in held_out]
+    stretches = stretches_of_all(given, asked.segments, asked.segment_bp, asked.seed)
     folder.mkdir(parents=True, exist_ok=True)
     with launch.connect():
         corpora = {name: Corpus(place) for name, place in _corpora(config).items()}
         sets = _sets(config, corpora, folder)
-        held_out = config.held_out or YEAST_HELD_OUT
-        asked = config.evaluation
-        given = [HeldOut.of(one) for one in held_out]
-        stretches = stretches_of_all(given, asked.segments, asked.segment_bp, asked.seed)
         scores = study_scores.Scores(folder, stretches, corpora, config.evaluation)
         rows: list[Row] = []
         for number, cell in enumerate(cells, 1):
@@ -77,6 +76,8 @@ def _check_given(config: ScalingConfig) -> None:
         )
     if bool(config.corpora) != bool(config.held_out):
         raise InputError("--corpora and --held-out: give both or neither; what is held out is in no corpus")
+    if config.vocabulary:
+        check_members(config.vocabularies, Ensemble.load(Path(config.vocabulary)).names)
 
 
 def _corpora(config: ScalingConfig) -> dict[str, str]:

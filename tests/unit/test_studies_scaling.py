@@ -247,14 +247,20 @@ def test_what_stands_in_a_corpus_is_asked_of_no_run(tmp_path: Path, alone: Alone
         study.run(dataclasses.replace(config, held_out=(str(seen),)))
 
 
-def test_what_is_missing_is_said_before_anything_starts(tmp_path: Path, alone: Alone) -> None:
+def test_what_is_missing_is_said_before_anything_starts(
+    tmp_path: Path, alone: Alone, monkeypatch: pytest.MonkeyPatch
+) -> None:
     config = small_study(tmp_path)
     with pytest.raises(InputError, match="both or neither"):
         study.run(dataclasses.replace(config, held_out=()))
     with pytest.raises(InputError, match="no corpus for human; give human=FOLDER"):
         study.run(dataclasses.replace(config, corpora={"human": ""}))
+    monkeypatch.setattr(study, "build_corpus", None)
+    listed = dataclasses.replace(config, corpora={"one": "one.tsv"})
     with pytest.raises(InputError, match="codon: give each once, joined by"):
-        study.run(dataclasses.replace(config, vocabularies=("codon",)))
+        study.run(dataclasses.replace(listed, vocabularies=("codon",)))
+    with pytest.raises(InputError, match=r"nosuch\.fa: no such file"):
+        study.run(dataclasses.replace(listed, held_out=("nosuch.fa",)))
     assert alone.trained == 0
 
 
