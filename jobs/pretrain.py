@@ -1,4 +1,4 @@
-"""Pretrain the encoder on Ray Train with FSDP2: `python -m jobs.pretrain --corpus DIR --vocabulary FILE`."""
+"""Pretrain the encoder on Ray Train, by DDP or FSDP2: `python -m jobs.pretrain --corpus DIR --vocabulary FILE`."""
 
 import dataclasses
 import math
@@ -111,6 +111,7 @@ def run(config: PretrainConfig, folder: Path | None = None) -> dict[str, Any]:
     name = folder.name if folder else config.name or f"pretrain-{sha256_json(about)[:10]}"
     place = Folder(folder.absolute()) if folder else launch.storage_folder() / "encoders" / name
     settings: dict[str, Any] = {
+        "name": name,
         "corpus": launch.absolute(config.corpus),
         "vocabulary": launch.absolute(path),
         "folder": place.uri,

@@ -93,8 +93,11 @@ class Elastic(ControllerCallback, WorkerGroupCallback):
         time.sleep(QUERY_SECONDS)
 
     def before_controller_execute_resize_decision(self, resize_decision: Any) -> None:
-        """Let a group that is well write a checkpoint before another takes over, so that no step is repeated."""
-        if self._group is None:
+        """Let a group that is well write a checkpoint before another takes over, so that no step is repeated.
+
+        What is left of one that failed may wait for ever for the worker that did.
+        """
+        if self._group is None or self._failed is not None:
             return
         try:
             ray.get(self._group.execute_async(stop_with_checkpoint, CHECKPOINT_SECONDS))

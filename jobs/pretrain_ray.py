@@ -1,24 +1,28 @@
 """A pretraining on Ray Train: what every worker does, and the driver that starts them and watches."""
 
 import sys
+import threading
 import time
 from dataclasses import dataclass
 from typing import Any
 
-from genomics_fm.errors import EnvironmentFault
+from genomics_fm.errors import EnvironmentFault, GenomicsFmError
 from genomics_fm.storage import Folder
 from genomics_fm.training.config import TrainingConfig
 from genomics_fm.training.guard import Stopped
 from genomics_fm.training.loop import pretrain
+from genomics_fm.training.metrics import PREEMPTED, STOPPED
 from jobs import launch, pretrain_handover
 from jobs.config import validate
-from jobs.pretrain_stop import PREEMPTED, STOPPED, Told, stoppable
+from jobs.pretrain_stop import Told, stoppable
 from jobs.progress import say, watched
 from jobs.watch import View
 
 COLLECTIVE_SECONDS = 600
 """For how long a worker waits for the others before it gives up. One that dies is noticed at once, by Ray; this is for
 one that hangs, and longer than rank 0 may take to write an encoder."""
+WAITING_SECONDS = 300.0
+"""Between lines that say that workers wait for nodes."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +56,8 @@ def _worker(settings: dict[str, Any]) -> str | None:
 
     config = validate(TrainingConfig, settings["training"])
     rank = ray.train.get_context().get_world_rank()
-    told, gauges = Told(settings["folder"], settings["start"], rank), Gauges() if rank == 0 else None
+    told = Told(settings["folder"], settings["start"], rank)
+    gauges = Gauges(settings["name"], config.checkpoint_steps) if rank == 0 else None
 
     def on_step(line: dict[str, Any]) -> None:
         told.step = line["step"]
@@ -75,12 +80,55 @@ def _worker(settings: dict[str, Any]) -> str | None:
     return None
 
 
-def _progress(view: View) -> str | None:
-    """The latest state of a run as one line; what happened meanwhile is said once."""
-    for text in view.news():
-        say(f"[pretrain] {text}")
-    state = view.state(time.time())
-    return None if state is None else f"[pretrain] {state}"
+def lacking(scale: Scale) -> str | None:
+    """What the connected Ray lacks for the fewest workers that can begin, in one line; None where it is enough."""
+    from ray.exceptions import RayError
+
+    workers, unit = scale.workers_min or scale.workers, "GPU" if scale.gpu else "CPU"
+    try:
+        there = sum(node["resources"].get(unit, 0) for node in launch.nodes())
+    except RayError:
+        return None  # Ray is away, as who waits for the workers will say
+    if there >= workers:
+        return None
+    less = "start it with fewer --workers" + ("" if scale.workers_min else ", or with --workers-min")
+    return f"waiting for nodes: {workers} {unit}s are needed, one a worker, the cluster has {there:g}; add nodes, or {less}"
+
+
+class Progress:
+    """What a driver says of its run while the workers train; threads may ask at the same time."""
+
+    def __init__(self, folder: Folder, scale: Scale) -> None:
+        """Begin behind what the log holds: that is not said again."""
+        self._view, self._scale, self._lock = View(folder), scale, threading.Lock()
+        self._view.news()
+        self._starts, self._say_again = self._view.starts, 0.0
+
+    def line(self) -> str | None:
+        """The run's latest state; what happened meanwhile is said once."""
+        with self._lock:
+            try:
+                begun = self._begun()
+            except GenomicsFmError as error:  # a log that cannot be read now is no reason to end
+                return f"[pretrain] {error}"
+            state = self._view.state(time.time()) if begun else None
+        if not begun and time.monotonic() >= self._say_again:
+            self._say_again = time.monotonic() + WAITING_SECONDS
+            state = lacking(self._scale)
+        return None if state is None else f"[pretrain] {state}"
+
+    def begun(self) -> bool:
+        """Whether workers of this start have begun; so they have where the log cannot be read."""
+        with self._lock:
+            try:
+                return self._begun()
+            except GenomicsFmError:
+                return True
+
+    def _begun(self) -> bool:
+        for text in self._view.news():
+            say(f"[pretrain] {text}")
+        return self._view.starts > self._starts
 
 
 def fit(folder: Folder, settings: dict[str, Any], scale: Scale, grace: float) -> None:
@@ -88,7 +136,7 @@ def fit(folder: Folder, settings: dict[str, Any], scale: Scale, grace: float) ->
 
     Args:
         folder: of the run.
-        settings: what a worker gets: `corpus`, `vocabulary`, `folder`, `training`, `on_nonfinite`,
+        settings: what a worker gets: `name`, `corpus`, `vocabulary`, `folder`, `training`, `on_nonfinite`,
             `validation`.
         scale: the workers.
         grace: seconds for a checkpoint after SIGTERM.
@@ -97,15 +145,14 @@ def fit(folder: Folder, settings: dict[str, Any], scale: Scale, grace: float) ->
         GenomicsFmError: what a worker raised; an `EnvironmentFault` where that was not ours.
         SystemExit: the run was asked to stop, and did.
     """
-    view = View(folder)
-    view.news()  # what happened before is not said again
+    progress = Progress(folder, scale)
     why: str | None = PREEMPTED
-    with stoppable(folder, grace) as stopping, watched(lambda: _progress(view)):
+    with stoppable(folder, grace, progress.begun) as stopping, watched(progress.line):
         while why == PREEMPTED and not stopping.told:
             why = _fit_once(settings | {"start": stopping.start}, scale)
     if stopping.told or why == STOPPED:
-        done = "stopped with a whole checkpoint" if why else "the encoder was finished meanwhile"
-        say(f"[pretrain] {done}; the same command goes on from there")
+        stopped = "stopped with a whole checkpoint; the same command goes on from there"
+        say(f"[pretrain] {stopped if why else 'the encoder was finished meanwhile'}")
         sys.exit(launch.EXIT_TERMINATED)
 
 

@@ -13,17 +13,15 @@ import uuid
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from genomics_fm.errors import EnvironmentFault, GenomicsFmError, InputError
+from genomics_fm.errors import GenomicsFmError, InputError
 from genomics_fm.storage import Folder
-from genomics_fm.training.metrics import MetricsLog
+from genomics_fm.training.metrics import PREEMPTED, STOPPED, MetricsLog
 from jobs import launch
 from jobs.progress import say
 
 MARK = "stop.json"
 """Of a run's folder."""
 FORMAT_VERSION = 1
-STOPPED, PREEMPTED = "stopped", "preempted"
-"""Events of a run's log."""
 LOOK_SECONDS = 1.0
 """Between looks at the mark and at Ray's notices: a notice comes half a minute or more before the machine goes."""
 WAIT_VARIABLE = "RAY_JOB_STOP_WAIT_TIME_S"
@@ -69,7 +67,7 @@ def _asked(folder: Folder, start: str) -> bool:
     """Whether this start of the run is to stop; a storage that does not answer is asked again later."""
     try:
         mark = folder.read_json(MARK, FORMAT_VERSION, "")
-    except GenomicsFmError:
+    except (GenomicsFmError, OSError):
         return False
     return bool(mark["start"] == start and mark["asked"])
 
@@ -82,16 +80,22 @@ class Stopping:
         told: whether SIGTERM has come.
     """
 
-    def __init__(self, folder: Folder, grace: float) -> None:
+    def __init__(self, folder: Folder, grace: float, begun: Callable[[], bool]) -> None:
         """Put the mark that nobody has asked yet in place of what an earlier start left.
+
+        Args:
+            folder, grace, begun: as of `stoppable`.
 
         Raises:
             EnvironmentFault: the storage refuses or does not answer.
         """
         self.start, self.told = uuid.uuid4().hex, False
-        self._folder, self._grace = folder, grace
+        self._folder, self._grace, self._begun = folder, grace, begun
         self._woken, self._over = threading.Event(), threading.Event()
-        folder.write_json(MARK, {"format_version": FORMAT_VERSION, "start": self.start, "asked": False})
+        self._mark(asked=False)
+
+    def _mark(self, asked: bool) -> None:
+        self._folder.write_json(MARK, {"format_version": FORMAT_VERSION, "start": self.start, "asked": asked})
 
     def tell(self, signum: int, _frame: Any) -> None:
         """SIGTERM's handler: the first one asks, the next ends at once."""
@@ -102,36 +106,41 @@ class Stopping:
     def wait(self) -> None:
         """The thread: once told, ask the workers, and end this process when they cannot be or the time is over."""
         self._woken.wait()
-        if self._over.is_set():
+        if self._over.is_set() or (reason := self._reason_to_end()) is None:
             return
-        say(f"[pretrain] SIGTERM: waiting up to {self._grace:.0f} s for a whole checkpoint; another one ends at once")
-        try:
-            ask(self._folder)
-            if self._over.wait(self._grace):
-                return
-            reason = "no checkpoint within that time"
-        except GenomicsFmError as error:
-            reason = f"the workers cannot be told ({error})"
         say(f"[pretrain] {reason}: ending; the same command goes on from the newest checkpoint")
         os.kill(os.getpid(), signal.SIGTERM)
 
+    def _reason_to_end(self) -> str | None:
+        """Ask the workers and wait; why this process must not wait for longer, None where they have ended."""
+        if not self._begun():
+            return "SIGTERM before any worker has begun"
+        say(f"[pretrain] SIGTERM: waiting up to {self._grace:.0f} s for a whole checkpoint; another one ends at once")
+        try:
+            self._mark(asked=True)
+        except GenomicsFmError as error:
+            return f"the workers cannot be told ({error})"
+        return None if self._over.wait(self._grace) else "no checkpoint within that time"
+
     def close(self) -> None:
-        """Take the mark away; the thread ends."""
+        """Take the mark away, unless a later start has put its own there; the thread ends."""
         self._over.set()
         self._woken.set()
-        with contextlib.suppress(EnvironmentFault):  # what ended the block matters more; the next start overwrites it
-            self._folder.delete(MARK)
+        with contextlib.suppress(GenomicsFmError):  # what ended the block matters more; the next start overwrites it
+            if self._folder.read_json(MARK, FORMAT_VERSION, "")["start"] == self.start:
+                self._folder.delete(MARK)
 
 
 @contextlib.contextmanager
-def stoppable(folder: Folder, grace: float) -> Iterator[Stopping]:
+def stoppable(folder: Folder, grace: float, begun: Callable[[], bool] = lambda: True) -> Iterator[Stopping]:
     """Let the run in a folder be asked to stop while the block runs: by SIGTERM to this process, or by `ask`.
 
     Args:
         folder: of the run.
         grace: seconds after SIGTERM until this process ends in any case.
+        begun: whether workers of this start have; before, there is no checkpoint to wait for. A thread asks it.
     """
-    stopping = Stopping(folder, grace)
+    stopping = Stopping(folder, grace, begun)
     here = threading.current_thread() is threading.main_thread()
     before = signal.signal(signal.SIGTERM, stopping.tell) if here else None
     threading.Thread(target=stopping.wait, name="stop", daemon=True).start()

@@ -5,28 +5,34 @@ from collections import deque
 from typing import Any
 
 from genomics_fm.errors import InputError
+from genomics_fm.model.weights import CONFIG
 from genomics_fm.storage import Folder
 from genomics_fm.training.happened import described
-from genomics_fm.training.metrics import START, LogReader
+from genomics_fm.training.metrics import PREEMPTED, START, STOPPED, LogReader
 from jobs.progress import rate, say
 
 RECENT_STEPS = 20
 LOOK_SECONDS = 5.0
-FINISHED = "config.json"
-"""The encoder's: the last file of a run."""
 STALL_STEPS, STALL_SECONDS = 20, 60.0
 """A run stalls when nothing came for as many of its steps, and for as long."""
 
 
 class View:
-    """A run as its log tells it so far."""
+    """A run as its log tells it so far.
+
+    Attributes:
+        begun: whether the log holds anything.
+        starts: of the run so far.
+    """
 
     def __init__(self, folder: Folder) -> None:
         self._reader = LogReader(folder)
         self._recent: deque[dict[str, Any]] = deque(maxlen=RECENT_STEPS)
         self._steps = 0
         self._written = 0.0
+        self._ended = ""
         self.begun = False
+        self.starts = 0
 
     def news(self) -> list[str]:
         """Read what is new; what happened since the last look, a line each."""
@@ -36,8 +42,11 @@ class View:
             if "event" in line:
                 happened.append(described(line))
                 if line["event"] == START:
-                    self._steps = line["steps"]
+                    self._steps, self._ended = line["steps"], ""
+                    self.starts += 1
                     self._recent.clear()
+                elif line["event"] in (STOPPED, PREEMPTED):
+                    self._ended = line["event"]
                 continue
             spikes = [f"step {line['step']}: a spike: {'; '.join(line['spikes'])}"] if "spikes" in line else []
             happened += [line["left_out"]] if "left_out" in line else spikes
@@ -45,7 +54,7 @@ class View:
         return happened
 
     def state(self, now: float) -> str | None:
-        """One line: step, losses, rate, time left, and whether it stands still; None before the first step.
+        """One line: step, losses, rate, time left, and whether and why it stands still; None before the first step.
 
         Args:
             now: seconds since 1970.
@@ -59,6 +68,10 @@ class View:
         left = duration((self._steps - last["step"]) * a_step)
         text = f"step {last['step']}/{self._steps}  loss {losses or '-'}  {speed}  {left} left"
         quiet = now - self._written
+        if self._ended == STOPPED:
+            return f"{text}  stopped: the same command goes on"
+        if self._ended == PREEMPTED:
+            return f"{text}  preempted: no workers for {duration(quiet)}"
         if last["step"] < self._steps and quiet > max(STALL_SECONDS, STALL_STEPS * a_step):
             text += f"  STALLED: nothing for {duration(quiet)}, a step takes {a_step:.2g} s"
         return text
@@ -81,7 +94,7 @@ def watch(folder: Folder, look_seconds: float = LOOK_SECONDS) -> None:
     view = View(folder)
     shown: str | None = None
     while True:
-        finished = folder.exists(FINISHED)  # asked first, so that the last steps are shown
+        finished = folder.exists(CONFIG)  # asked first, so that the last steps are shown
         for event in view.news():
             say(f"[{clock()}] {event}")
         text = view.state(time.time())

@@ -82,7 +82,7 @@ def test_the_training_dashboard_shows_every_number_of_a_pretraining() -> None:
     asked = " ".join(target["expr"] for panel in training["panels"] for target in panel.get("targets", []))
     source = (ROOT / "jobs" / "pretrain_gauges.py").read_text()
     names = re.findall(r'Gauge\("(\w+)"', source)
-    assert len(names) == 12
+    assert len(names) == 13
     assert all(f"ray_{name}" in asked for name in names)
 
 
