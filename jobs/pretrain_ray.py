@@ -92,7 +92,7 @@ def lacking(scale: Scale) -> str | None:
     if there >= workers:
         return None
     less = "start it with fewer --workers" + ("" if scale.workers_min else ", or with --workers-min")
-    return f"waiting for nodes: {workers} {unit}s are needed, one a worker, the cluster has {there:g}; add nodes, or {less}"
+    return f"waiting for nodes: {workers} {unit}s are needed, the cluster has {there:g}; add nodes, or {less}"
 
 
 class Progress:

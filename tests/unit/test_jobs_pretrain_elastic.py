@@ -79,6 +79,18 @@ def test_a_worker_stops_beside_its_training_when_another_group_takes_over(monkey
     assert calls == [True]
 
 
+def test_what_is_left_of_a_failed_group_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[float] = []
+    monkeypatch.setattr(ray, "get", lambda waited: waited)
+    running = group(NODES)
+    running.execute_async = lambda call, seconds: asked.append(seconds)
+    elastic = Elastic(resize_seconds=60, max_failures=1)
+    elastic.after_worker_group_training_start(running)
+    elastic.after_worker_group_poll_status(SimpleNamespace(errors={1: RuntimeError("its storage is away")}))
+    elastic.before_controller_execute_resize_decision(None)
+    assert not asked
+
+
 @pytest.mark.parametrize(
     ("fields", "message"),
     [

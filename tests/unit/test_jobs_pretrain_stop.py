@@ -5,15 +5,16 @@ import signal
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from genomics_fm.errors import EnvironmentFault, InputError
 from genomics_fm.storage import Folder
-from genomics_fm.training.metrics import read_events
+from genomics_fm.training.metrics import PREEMPTED, STOPPED, MetricsLog, read_events
 from jobs import launch, pretrain_ray, pretrain_stop
-from jobs.pretrain_ray import Scale, fit
-from jobs.pretrain_stop import MARK, PREEMPTED, STOPPED, Stopping, Told, ask, grace_seconds, stoppable
+from jobs.pretrain_ray import Progress, Scale, fit
+from jobs.pretrain_stop import MARK, Stopping, Told, ask, grace_seconds, stoppable
 
 SCALE = Scale(2, 0, False, 0, 60.0)
 
@@ -55,14 +56,23 @@ def test_a_run_is_asked_through_its_storage_and_rank_0_says_so_for_all(tmp_path:
 
 
 def test_what_an_earlier_start_was_asked_does_not_count(tmp_path: Path) -> None:
-    earlier = Stopping(Folder(tmp_path), 1)
+    earlier = Stopping(Folder(tmp_path), 1, lambda: True)
     ask(Folder(tmp_path))
     left_over = (tmp_path / MARK).read_bytes()
-    now = Stopping(Folder(tmp_path), 1)
+    now = Stopping(Folder(tmp_path), 1, lambda: True)
     assert not pretrain_stop._asked(Folder(tmp_path), now.start)
     (tmp_path / MARK).write_bytes(left_over)  # as a node may see it whose file system is slow to tell
     assert not pretrain_stop._asked(Folder(tmp_path), now.start)
     assert pretrain_stop._asked(Folder(tmp_path), earlier.start)
+
+
+def test_a_start_that_ends_late_leaves_the_next_ones_mark(tmp_path: Path) -> None:
+    earlier, now = (Stopping(Folder(tmp_path), 1, lambda: True) for _ in range(2))
+    earlier.close()
+    ask(Folder(tmp_path))
+    assert pretrain_stop._asked(Folder(tmp_path), now.start)
+    now.close()
+    assert not (tmp_path / MARK).exists()
 
 
 def test_where_no_run_goes_on_nobody_can_be_asked(tmp_path: Path) -> None:
@@ -102,18 +112,63 @@ def test_a_second_sigterm_ends_at_once(tmp_path: Path) -> None:
 def test_it_ends_when_the_grace_is_over_or_nobody_can_be_told(
     away: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def refused(_folder: Folder) -> None:
+    def refused(*_: object) -> None:
         raise EnvironmentFault("stop.json: disk full; free some space")
 
-    if away:
-        monkeypatch.setattr(pretrain_stop, "ask", refused)
-    with pytest.raises(SystemExit) as ended, stoppable(Folder(tmp_path), 60 if away else 0.05):
+    ending = stoppable(Folder(tmp_path), 60 if away else 0.05)
+    with pytest.raises(SystemExit) as ended, ending:
+        if away:
+            monkeypatch.setattr(Folder, "write_json", refused)
         os.kill(os.getpid(), signal.SIGTERM)
         time.sleep(5)
     assert ended.value.code == 143
     said = capsys.readouterr().err
     assert ("disk full" if away else "no checkpoint within that time") in said
     assert "the same command goes on from the newest checkpoint" in said
+
+
+def test_before_any_worker_has_begun_there_is_nothing_to_wait_for(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    log = MetricsLog(Folder(tmp_path))
+    log.start(0, 10, ["a"], [])  # of an earlier start
+    progress = Progress(Folder(tmp_path), SCALE)
+    with pytest.raises(SystemExit) as ended, stoppable(Folder(tmp_path), 60, progress.begun):
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(5)
+    assert ended.value.code == 143
+    assert "SIGTERM before any worker has begun: ending; the same command goes on" in capsys.readouterr().err
+    log.start(0, 10, ["a"], [])
+    assert progress.begun()
+    log.close()
+
+
+def test_workers_that_the_cluster_has_no_room_for_are_said_to_wait(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cpus = [2.0]
+    monkeypatch.setattr(launch, "nodes", lambda: [{"resources": {"CPU": count}} for count in cpus])
+    log = MetricsLog(Folder(tmp_path))
+    log.start(0, 10, ["a"], [])
+    log.add({"step": 1, "loss": {}, "tokens": 9, "seconds": 1.0, "unixtime": 1.0})
+    log.flush()
+
+    def line(*scale: Any) -> str | None:
+        return Progress(Folder(tmp_path), Scale(*scale)).line()
+
+    waits = "[pretrain] waiting for nodes: 3 CPUs are needed, the cluster has 2; add nodes, or start it with fewer"
+    assert line(3, 0, False, 0, 60.0) == f"{waits} --workers, or with --workers-min"
+    assert line(4, 3, False, 0, 60.0) == f"{waits} --workers"
+    assert "1 GPUs are needed, the cluster has 0;" in (line(1, 0, True, 0, 60.0) or "")
+    assert line(2, 0, False, 0, 60.0) is None and line(3, 2, False, 0, 60.0) is None
+    progress = Progress(Folder(tmp_path), Scale(3, 0, False, 0, 60.0))
+    assert progress.line() and progress.line() is None  # not again so soon
+    log.start(1, 10, ["a"], [])
+    log.add({"step": 2, "loss": {}, "tokens": 9, "seconds": 1.0, "unixtime": 1.0})
+    log.close()
+    assert "step 2/10" in (progress.line() or "")
+    (tmp_path / "metrics.jsonl").open("a").write("no json\n")
+    assert "a line is not JSON" in (progress.line() or "") and progress.begun()
 
 
 def test_after_the_block_sigterm_ends_the_job_as_before(tmp_path: Path) -> None:

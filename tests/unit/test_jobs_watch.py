@@ -9,7 +9,7 @@ import pytest
 
 from genomics_fm.errors import InputError
 from genomics_fm.storage import Folder
-from genomics_fm.training.metrics import MetricsLog
+from genomics_fm.training.metrics import PREEMPTED, STOPPED, MetricsLog
 from jobs import watch
 from jobs.watch import View, duration
 
@@ -44,6 +44,26 @@ def test_a_view_has_state_events_and_stall(tmp_path: Path) -> None:
     log.close()
     view.news()
     assert "STALLED" not in (view.state(9_000) or "")
+
+
+@pytest.mark.parametrize(
+    ("event", "said"),
+    [(STOPPED, "stopped: the same command goes on"), (PREEMPTED, "preempted: no workers for 2 h 47 min")],
+)
+def test_a_run_that_was_ended_is_not_stalled(event: str, said: str, tmp_path: Path) -> None:
+    view, log = View(Folder(tmp_path)), MetricsLog(Folder(tmp_path), 0.0)
+    log.start(0, 100, ["a"], [])
+    log.add(line(4))
+    log.event(event, step=4)
+    log.flush()
+    assert view.news()[1:] == [f"{event}: step 4"]
+    state = view.state(time.time() + 10_000) or ""
+    assert state.endswith(said) and "STALLED" not in state
+    log.start(4, 100, ["a"], [])
+    log.add(line(5))
+    log.close()
+    view.news()
+    assert "STALLED" in (view.state(9_000) or "") and view.starts == 2
 
 
 def test_watching_follows_a_run_to_its_end(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -25,7 +25,7 @@ PIECE_BYTES = 256 << 10
 """A piece in an object store gets no more lines once it is as large."""
 MOST_WAITING = 100_000
 """Lines in memory, some 300 bytes each, beyond which a storage that takes none ends the run."""
-START, VALIDATION = "start", "validation"
+START, VALIDATION, STOPPED, PREEMPTED = "start", "validation", "stopped", "preempted"
 """Kinds of events; others are whatever their writer calls them."""
 
 
