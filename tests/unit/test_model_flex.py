@@ -5,6 +5,7 @@ import shutil
 import numpy as np
 import pytest
 import torch
+import torch.distributed as dist
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
@@ -16,6 +17,7 @@ from genomics_fm.model.attention import Rectangles, alibi_slopes
 from genomics_fm.model.encoder import EncoderConfig
 from genomics_fm.model.flex import BLOCK, Flex, document_mask, laid_out_tokens, with_padding
 from genomics_fm.model.heads import MaskedLanguageModel, new_language_model
+from genomics_fm.training.parallel import replicated
 
 CPU = torch.device("cpu")
 ON_EDGES = [BLOCK, BLOCK, 2 * BLOCK, 3 * BLOCK]
@@ -143,4 +145,15 @@ def test_a_compiled_model_learns_what_an_uncompiled_one_does(position: str, monk
     for lengths, gradient in zip(mixes, expected, strict=True):
         torch.testing.assert_close(gradients(model, lengths), gradient, atol=1e-6, rtol=1e-4)
     # The first layer's input and the others' differ in nothing that asks for other code; nor do documents.
+    assert len(traces) == 1
+
+
+def test_ddp_leaves_a_compiled_layer_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    model, traces = flexed(EncoderConfig(64, 2, 256, 2, 512), monkeypatch)
+    dist.init_process_group("gloo", store=dist.HashStore(), rank=0, world_size=1)
+    try:
+        replica = replicated(model)
+        replica(torch.zeros(258, dtype=torch.int64), [100, 28, 130])
+    finally:
+        dist.destroy_process_group()
     assert len(traces) == 1

@@ -220,6 +220,8 @@ class Encoder(nn.Module):
             options: of `torch.compile`, where they are not to be these.
         """
         torch._dynamo.config.recompile_limit = MOST_TRANSLATIONS
+        # DDP would have a layer cut into pieces that send gradients one by one; layers are such pieces.
+        torch._dynamo.config.optimize_ddp = False
         translated = torch.compile(Layer.forward, **{"fullgraph": True, "dynamic": False, **options})
         for layer in self.encoder.layer:
             layer.forward = MethodType(translated, layer)
