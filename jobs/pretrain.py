@@ -26,6 +26,9 @@ from jobs.pretrain_stop import ask, grace_seconds
 from jobs.progress import Clock, say
 from jobs.watch import watch
 
+DRIVER = "driver"
+"""Of a run's folder: locked by the process that trains it."""
+
 
 @dataclass(frozen=True)
 class PretrainConfig:
@@ -64,7 +67,7 @@ class PretrainConfig:
     stop: str = field(default="", metadata={"help": "ask the run of this name to stop, wherever it runs"})
     grace_seconds: float | None = field(
         default=None,
-        metadata={"help": "after SIGTERM, for a checkpoint; default: 5 less than RAY_JOB_STOP_WAIT_TIME_S, else 25"},
+        metadata={"help": "for a checkpoint after SIGTERM or Ctrl-C; default: RAY_JOB_STOP_WAIT_TIME_S - 5, else 25"},
     )
     dry_run: bool = field(default=False, metadata={"help": "say what the run needs, and start nothing"})
     peak_tflops: float = field(default=989.0, metadata={"help": "of a worker, for --dry-run: bfloat16 of an H100"})
@@ -121,10 +124,13 @@ def run(config: PretrainConfig, folder: Path | None = None) -> dict[str, Any]:
     given = config.validation, config.validation_segments, config.validation_steps
     clock = Clock()
     hashes = {"corpus": corpus.sha256, "vocabulary": vocabulary.sha256}
+    pretrain_record.refuse_another(place, about)
     finished = place.exists(CONFIG)
-    if finished:
-        _refuse_another(place, about)
-    with mirrored(place, config.tracking, "pretraining", name, config, hashes) as tags:
+    taken = f"{place}: another process trains this run; --watch {name} shows it, or use another --name"
+    with (
+        place.alone(DRIVER, "driver", taken),
+        mirrored(place, config.tracking, "pretraining", name, config, hashes) as tags,
+    ):
         if not finished:
             settings["validation"] = pretrain_record.validation(*given, corpus, vocabulary, place)
             pretrain_record.keep(place, config, vocabulary, about)
@@ -163,14 +169,6 @@ def needs(config: PretrainConfig) -> list[str]:
     tflops, share = config.peak_tflops, config.peak_share
     found = estimate(config.training, size, config.workers, config.gpu, tflops, share, int(config.gpu_gib * GIB))
     return lines_of(found, config.workers, tflops, share)
-
-
-def _refuse_another(folder: Folder, about: dict[str, str]) -> None:
-    """Refuse a folder whose finished encoder came from another corpus, vocabulary or config."""
-    _, _, found = encoder_about(folder)
-    different = [name for name, value in about.items() if found.get(name) != value]
-    if different:
-        raise InputError(f"{folder}: holds a finished encoder of another {', '.join(different)}; use another --name")
 
 
 def summary(

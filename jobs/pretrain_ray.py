@@ -1,8 +1,10 @@
 """A pretraining on Ray Train: what every worker does, and the driver that starts them and watches."""
 
+import signal
 import sys
 import threading
 import time
+from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Any
 
@@ -139,7 +141,7 @@ def fit(folder: Folder, settings: dict[str, Any], scale: Scale, grace: float) ->
         settings: what a worker gets: `name`, `corpus`, `vocabulary`, `folder`, `training`, `on_nonfinite`,
             `validation`.
         scale: the workers.
-        grace: seconds for a checkpoint after SIGTERM.
+        grace: seconds for a checkpoint after SIGTERM or Ctrl-C.
 
     Raises:
         GenomicsFmError: what a worker raised; an `EnvironmentFault` where that was not ours.
@@ -153,13 +155,23 @@ def fit(folder: Folder, settings: dict[str, Any], scale: Scale, grace: float) ->
     if stopping.told or why == STOPPED:
         stopped = "stopped with a whole checkpoint; the same command goes on from there"
         say(f"[pretrain] {stopped if why else 'the encoder was finished meanwhile'}")
-        sys.exit(launch.EXIT_TERMINATED)
+        sys.exit(128 + (stopping.told or signal.SIGTERM))
 
 
 def _fit_once(settings: dict[str, Any], scale: Scale) -> str | None:
     """Train until the encoder is saved or the workers say why they ended before; raises as `fit`."""
+    ended: Future[str | None] = Future()
+
+    def work() -> None:
+        try:
+            ended.set_result(_trainer(settings, scale).fit().return_value)
+        except Exception as error:  # noqa: BLE001  (who waits for the result raises it)
+            ended.set_exception(error)
+
+    # In a thread, where Ray leaves Ctrl-C alone: its own handler ends this process without a checkpoint, and with 0.
+    threading.Thread(target=work, name="fit", daemon=True).start()
     try:
-        return _trainer(settings, scale).fit().return_value
+        return ended.result()
     except Exception as error:  # Ray wraps whatever a worker raised
         ours = launch.find_our_error(error)
         reason = str(error).strip().splitlines()[-1]

@@ -14,6 +14,7 @@ from genomics_fm.report.pretraining_page import Record, pretraining_page
 from genomics_fm.storage import Folder
 from genomics_fm.training.estimate import parameters_of
 from genomics_fm.training.evaluation import EvaluationConfig
+from genomics_fm.training.loop import CHECKPOINTS
 from genomics_fm.training.metrics import LogReader
 from genomics_fm.training.validation import ValidationPlan, read_set, validations_of
 from genomics_fm.training.validation_set import prepare, told
@@ -56,6 +57,27 @@ def keep(folder: Folder, config: Any, vocabulary: Ensemble, hashes: Mapping[str,
             "hashes": dict(hashes),
         },
     )
+
+
+def refuse_another(folder: Folder, about: Mapping[str, str]) -> None:
+    """Refuse a folder that holds an encoder, or checkpoints, of another corpus, vocabulary or config.
+
+    Args:
+        folder: of the run.
+        about: as `training.config.identity` gives it.
+
+    Raises:
+        InputError: it does; names what differs.
+    """
+    if folder.exists(CONFIG):
+        what, (_, _, found) = "a finished encoder", encoder_about(folder)
+    elif folder.exists(RECORD) and (folder / CHECKPOINTS).folders():
+        what, found = "a run", folder.read_sealed_json(RECORD, FORMAT_VERSION, "use another --name")["hashes"]
+    else:
+        return
+    different = [name for name, value in about.items() if found.get(name) != value]
+    if different:
+        raise InputError(f"{folder}: holds {what} of another {', '.join(different)}; use another --name")
 
 
 def _shown(value: Any) -> Any:

@@ -30,6 +30,8 @@ GRACE_SECONDS = 25.0
 """For a whole checkpoint after SIGTERM, where nothing says how long there is; Kubernetes kills after 30."""
 LEAVE_SECONDS = 5.0
 """Of the time there is, what it takes to leave MLflow and Ray."""
+AT_ONCE = {signal.SIGTERM: launch.terminate, signal.SIGINT: signal.default_int_handler}
+"""What ends a driver without waiting for a checkpoint."""
 
 
 def grace_seconds(given: float | None) -> float:
@@ -77,7 +79,7 @@ class Stopping:
 
     Attributes:
         start: what this start of the run is called; the workers need it.
-        told: whether SIGTERM has come.
+        told: number of the signal that has come; 0 so far.
     """
 
     def __init__(self, folder: Folder, grace: float, begun: Callable[[], bool]) -> None:
@@ -89,7 +91,7 @@ class Stopping:
         Raises:
             EnvironmentFault: the storage refuses or does not answer.
         """
-        self.start, self.told = uuid.uuid4().hex, False
+        self.start, self.told = uuid.uuid4().hex, 0
         self._folder, self._grace, self._begun = folder, grace, begun
         self._woken, self._over = threading.Event(), threading.Event()
         self._mark(asked=False)
@@ -98,9 +100,9 @@ class Stopping:
         self._folder.write_json(MARK, {"format_version": FORMAT_VERSION, "start": self.start, "asked": asked})
 
     def tell(self, signum: int, _frame: Any) -> None:
-        """SIGTERM's handler: the first one asks, the next ends at once."""
-        signal.signal(signum, launch.terminate)
-        self.told = True
+        """The signals' handler: the first one asks, the next ends at once."""
+        signal.signal(signum, AT_ONCE[signal.Signals(signum)])
+        self.told = signum
         self._woken.set()
 
     def wait(self) -> None:
@@ -109,13 +111,14 @@ class Stopping:
         if self._over.is_set() or (reason := self._reason_to_end()) is None:
             return
         say(f"[pretrain] {reason}: ending; the same command goes on from the newest checkpoint")
-        os.kill(os.getpid(), signal.SIGTERM)
+        os.kill(os.getpid(), self.told)
 
     def _reason_to_end(self) -> str | None:
         """Ask the workers and wait; why this process must not wait for longer, None where they have ended."""
+        name = signal.Signals(self.told).name
         if not self._begun():
-            return "SIGTERM before any worker has begun"
-        say(f"[pretrain] SIGTERM: waiting up to {self._grace:.0f} s for a whole checkpoint; another one ends at once")
+            return f"{name} before any worker has begun"
+        say(f"[pretrain] {name}: waiting up to {self._grace:.0f} s for a whole checkpoint; another one ends at once")
         try:
             self._mark(asked=True)
         except GenomicsFmError as error:
@@ -133,22 +136,23 @@ class Stopping:
 
 @contextlib.contextmanager
 def stoppable(folder: Folder, grace: float, begun: Callable[[], bool] = lambda: True) -> Iterator[Stopping]:
-    """Let the run in a folder be asked to stop while the block runs: by SIGTERM to this process, or by `ask`.
+    """Let the run in a folder be asked to stop while the block runs: by SIGTERM or Ctrl-C, or by `ask`.
 
     Args:
         folder: of the run.
-        grace: seconds after SIGTERM until this process ends in any case.
+        grace: seconds after the signal until this process ends in any case.
         begun: whether workers of this start have; before, there is no checkpoint to wait for. A thread asks it.
     """
     stopping = Stopping(folder, grace, begun)
     here = threading.current_thread() is threading.main_thread()
-    before = signal.signal(signal.SIGTERM, stopping.tell) if here else None
+    before = {number: signal.signal(number, stopping.tell) for number in AT_ONCE} if here else {}
     threading.Thread(target=stopping.wait, name="stop", daemon=True).start()
     try:
         yield stopping
     finally:
-        if here and signal.getsignal(signal.SIGTERM) == stopping.tell:
-            signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            if signal.getsignal(number) == stopping.tell:
+                signal.signal(number, handler)
         stopping.close()
 
 

@@ -1,4 +1,4 @@
-"""Places that several kinds of tests write to: an S3-like store, a small disk."""
+"""What several kinds of tests share: an S3-like store, a small disk, a pretraining that nothing happens to."""
 
 import logging
 import os
@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.disks import mounted
+from tests.pretrainings import STEPS, Pretraining, make_corpus, scored
 
 DISK_KIB = 256
 _CREDENTIALS = {"AWS_ACCESS_KEY_ID": "testing", "AWS_SECRET_ACCESS_KEY": "testing", "AWS_EC2_METADATA_DISABLED": "true"}
@@ -43,3 +44,19 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     """A file system of 256 KiB."""
     with mounted(tmp_path / "disk", f"size={DISK_KIB}k") as folder:
         yield folder
+
+
+@pytest.fixture(scope="session")
+def pretraining_corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_corpus(tmp_path_factory.mktemp("pretraining_corpus"))
+
+
+@pytest.fixture(scope="session")
+def undisturbed(pretraining_corpus: Path, tmp_path_factory: pytest.TempPathFactory) -> Pretraining:
+    """A finished run that nothing happened to; scored on held-out sequence, which those that must equal it are not."""
+    place = tmp_path_factory.mktemp("undisturbed")
+    run = Pretraining(pretraining_corpus, place / "runs", STEPS, *scored(place))
+    with run:
+        run.start()
+        assert run.end(None) == 0, run.log.read_text()
+    return run

@@ -20,16 +20,18 @@ from genomics_fm.vocabulary.bpe import BpeVocabulary
 from genomics_fm.vocabulary.ensemble import FILE_NAME, Ensemble
 from genomics_fm.vocabulary.kmer import KmerVocabulary
 from tests.commands import ROOT, write_genome
-from tests.corpora import build
+from tests.corpora import build, dna, write_fasta
 from tests.processes import Process, descendants, forget_ray, survivors
 
-NAME, STEPS = "run", 160
+NAME, STEPS = "run", 480
+"""Steps of some 30 ms."""
 CHECKPOINT_STEPS = 20
 SETTINGS = (
     "--preset", "smoke", f"--training.checkpoint-steps={CHECKPOINT_STEPS}", "--training.encoder.layers=1",
     "--training.stream.max-segment-bp", "bpe=600", "kmer=300",
     "--training.encoder.width=32", "--training.encoder.heads=2", "--training.encoder.ffn-width=48",
 )  # fmt: skip
+VALIDATION_STEPS, HELD_OUT_SEGMENTS = 200, 9
 WAIT_SECONDS = 300.0
 """For a step; a start takes some ten seconds on a machine with nothing else to do."""
 LINGER_SECONDS = 20.0
@@ -44,6 +46,13 @@ def make_corpus(folder: Path) -> Path:
     bpe = BpeVocabulary.train([genome.read_text().split("\n")[1][:20_000]], 200)
     Ensemble({"bpe": bpe, "kmer": KmerVocabulary(4)}).save(folder / FILE_NAME)
     return folder
+
+
+def scored(place: Path) -> tuple[str, ...]:
+    """Flags for a run that is scored on a made-up genome."""
+    held_out = f"Nova={write_fasta(place / 'new.fa', {'x': dna(9_000, 99)})}"
+    numbers = f"--validation-segments={HELD_OUT_SEGMENTS}", f"--validation-steps={VALIDATION_STEPS}"
+    return "--validation", held_out, *numbers
 
 
 @dataclass(frozen=True)
@@ -69,6 +78,7 @@ class Pretraining:
         self.storage, self.folder = storage, storage / "encoders" / NAME
         self.arguments = ("--corpus", str(corpus), "--name", NAME, f"--training.steps={steps}", *SETTINGS, *more)
         self.log = storage.with_suffix(".log")
+        self.tracking = f"sqlite:///{corpus / 'mlflow.db'}"  # made once: its tables take seconds
         self.started_at = 0.0
         self._process: subprocess.Popen[bytes] | None = None
         self._family: list[Process] = []
@@ -88,11 +98,15 @@ class Pretraining:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "jobs.pretrain", *self.arguments],
                 cwd=ROOT,
-                env={**os.environ, "GENOMICS_FM_STORAGE": str(self.storage), **environment},
+                env={**os.environ, **self.places(), **environment},
                 stdout=log,
                 stderr=log,
                 start_new_session=True,
             )
+
+    def places(self) -> dict[str, str]:
+        """Environment: where the run and its record go."""
+        return {"GENOMICS_FM_STORAGE": str(self.storage), "GENOMICS_FM_TRACKING": self.tracking}
 
     @property
     def process(self) -> subprocess.Popen[bytes]:
@@ -109,6 +123,11 @@ class Pretraining:
     def workers(self) -> list[Process]:
         """Those that train at this moment, in no order."""
         return [one for one in descendants(self.process.pid) if _WORKER.match(one.title)]
+
+    def raylet(self) -> Process:
+        """The one that runs this node's processes for Ray."""
+        [found] = [one for one in descendants(self.process.pid) if one.title.split(" ")[0].endswith("/raylet")]
+        return found
 
     def wait_for(self, look: Callable[[], bool], seconds: float = WAIT_SECONDS) -> float:
         """Wait until something is so; Unix time of that.
@@ -153,7 +172,7 @@ class Pretraining:
         """Send a signal, or none; the exit code, once no process of this start is left.
 
         Raises:
-            AssertionError: a process had to be killed though it got no SIGKILL.
+            AssertionError: a process did not end by itself, and had `seconds` for it.
         """
         process = self.process
         family = self.family()
@@ -169,7 +188,7 @@ class Pretraining:
             if process.returncode < 0:
                 forget_ray(family)
             self._process, self._family = None, []
-        assert left == [], left
+        assert left == [] or not seconds, left
         return code
 
     def outcome(self) -> Outcome:

@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 
 from tests.disks import mounted
-from tests.pretrainings import CHECKPOINT_STEPS, STEPS, Outcome, Pretraining
+from tests.pretrainings import CHECKPOINT_STEPS, STEPS, Pretraining
 
 DISK_MIB = 8
 LEFT_BYTES = 100 << 10
@@ -19,14 +19,13 @@ def fill(disk: Path) -> Path:
 
 
 def test_the_job_says_so_and_the_same_command_goes_on(
-    pretraining_corpus: Path, undisturbed: Outcome, tmp_path: Path
+    pretraining_corpus: Path, undisturbed: Pretraining, tmp_path: Path
 ) -> None:
-    environment = {"GENOMICS_FM_TRACKING": f"sqlite:///{tmp_path}/mlflow.db"}
     with mounted(tmp_path / "disk", f"size={DISK_MIB}m") as disk:
         run = Pretraining(pretraining_corpus, disk, STEPS, "--max-failures=0")
         whole = run.folder / "checkpoints" / f"step-{CHECKPOINT_STEPS:08d}" / "manifest.json"
         with run:
-            run.start(**environment)
+            run.start()
             run.wait_for(whole.is_file)
             filler = fill(disk)
             assert run.end(None) == 4, run.log.read_text()
@@ -34,7 +33,7 @@ def test_the_job_says_so_and_the_same_command_goes_on(
             assert f"{run.folder}/checkpoints/step-" in line and "disk full" in line
             assert "Traceback" not in run.log.read_text()
             filler.unlink()
-            run.start(**environment)
+            run.start()
             assert run.end(None) == 0, run.log.read_text()
             assert len(run.starts()) == 2 and run.starts()[1] >= CHECKPOINT_STEPS
-            assert run.outcome() == undisturbed
+            assert run.outcome() == undisturbed.outcome()

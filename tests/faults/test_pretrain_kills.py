@@ -1,64 +1,103 @@
-"""kill -9 of workers and drivers of a pretraining: the same losses and weights as one left alone."""
+"""SIGTERM, and kill -9 of driver, raylet and workers of a pretraining: the losses and weights of one left alone."""
 
 import random
 import signal
 import time
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
-from tests.pretrainings import CHECKPOINT_STEPS, STEPS, Outcome, Pretraining
+from genomics_fm.storage import Folder
+from genomics_fm.training.metrics import read_events
+from tests.pretrainings import Outcome, Pretraining
 
-AGAIN_SECONDS, BACK_SECONDS = 30.0, 60.0
-"""After a worker's death the run itself trains again; after a driver's the same command does."""
-
-
-def moments(seed: int, count: int) -> list[int]:
-    """Steps to kill at, one in each of `count` equal parts of a run, between its first checkpoint and its end."""
-    draw, part = random.Random(seed), (STEPS - 2 * CHECKPOINT_STEPS) / count
-    return [round(CHECKPOINT_STEPS + part * (number + draw.random())) for number in range(count)]
-
-
-def kill_workers(run: Pretraining, kills: int) -> list[float]:
-    """Kill a worker `kills` times in one start; seconds until it trained again, each time."""
-    draw, seconds = random.Random(kills), []
-    run.start()
-    for step in moments(1, kills):
-        run.wait_for_step(step)
-        killed = time.time()
-        draw.choice(run.workers()).kill()
-        seconds.append(run.trains_again(killed))
-    assert run.end(None) == 0, run.log.read_text()
-    return seconds
+WORKER_SECONDS, COMMAND_SECONDS, STOP_SECONDS = 30.0, 60.0, 15.0
+"""Until it trains again after a worker's death, and from the same command on; until SIGTERM has ended it."""
+RAYLET_SECONDS = 60.0
+"""Ray itself ends the driver when its raylet has not answered for some time."""
+FAST_HEALTH_CHECKS = {"RAY_health_check_period_ms": "1000", "RAY_health_check_failure_threshold": "5"}
 
 
-def check_worker_kills(run: Pretraining, kills: int, undisturbed: Outcome) -> None:
+def kill_worker(run: Pretraining, draw: random.Random) -> None:
+    killed = time.time()
+    draw.choice(run.workers()).kill()
+    assert run.trains_again(killed) <= WORKER_SECONDS
+
+
+def start_again(run: Pretraining) -> None:
+    run.start(**FAST_HEALTH_CHECKS)
+    assert run.trains_again(run.started_at) <= COMMAND_SECONDS
+
+
+def kill_driver(run: Pretraining, _draw: random.Random) -> None:
+    assert run.end(signal.SIGKILL) == -signal.SIGKILL
+    start_again(run)
+
+
+def kill_raylet(run: Pretraining, _draw: random.Random) -> None:
+    run.raylet().kill()
+    assert run.end(None, RAYLET_SECONDS) != 0
+    start_again(run)
+
+
+def stop(run: Pretraining, _draw: random.Random) -> None:
+    asked = time.monotonic()
+    assert run.end(signal.SIGTERM) == 143, run.log.read_text()
+    assert time.monotonic() - asked < STOP_SECONDS
+    stopped = read_events(Folder(run.folder))[-1]
+    start_again(run)
+    assert (stopped["event"], stopped["step"]) == ("stopped", run.starts()[-1])  # not one step is lost
+
+
+FAULTS: dict[str, Callable[[Pretraining, random.Random], None]] = {
+    "worker": kill_worker, "driver": kill_driver, "raylet": kill_raylet, "stop": stop,
+}  # fmt: skip
+ONE_RUN = ("stop", "driver", "stop", "raylet", "worker", "worker", "worker")
+
+
+def disturb(run: Pretraining, faults: tuple[str, ...], seed: int) -> None:
+    """Let one thing after the other happen to a run, each some steps after it trains again, then let it end."""
+    draw = random.Random(seed)
     with run:
-        seconds = kill_workers(run, kills)
-        print("trained again after", [round(each, 1) for each in seconds])
-        assert len(run.starts()) == kills + 1
-        assert max(seconds) <= AGAIN_SECONDS, seconds
-        assert run.outcome() == undisturbed
-
-
-def test_three_workers_killed(pretraining: Pretraining, undisturbed: Outcome) -> None:
-    check_worker_kills(pretraining, 3, undisturbed)
-
-
-def test_a_driver_killed(pretraining: Pretraining, undisturbed: Outcome) -> None:
-    with pretraining as run:
-        run.start()
-        # Early, because workers outlive their driver by a second or two and go on meanwhile.
-        run.wait_for_step(CHECKPOINT_STEPS + random.Random(2).randrange(CHECKPOINT_STEPS))
-        assert run.end(signal.SIGKILL) == -signal.SIGKILL
-        run.start()
-        assert run.trains_again(run.started_at) <= BACK_SECONDS
+        run.start(**FAST_HEALTH_CHECKS)
+        step = 0
+        for fault in faults:
+            run.wait_for_step(step + draw.randint(1, 20))
+            FAULTS[fault](run, draw)
+            step = run.starts()[-1]
+            print(fault, "- on from step", step)
         assert run.end(None) == 0, run.log.read_text()
-        first, again = run.starts()
-        assert first == 0 and again >= CHECKPOINT_STEPS and again % CHECKPOINT_STEPS == 0
-        assert run.outcome() == undisturbed
+        happened = Counter(faults)
+        assert len(run.starts()) == len(faults) + 1
+        events = Counter(event["event"] for event in read_events(Folder(run.folder)))
+        assert events == Counter(start=len(faults) + 1, stopped=happened["stop"])
+
+
+def test_all_of_it_happens_to_one_run(pretraining: Pretraining, undisturbed: Pretraining) -> None:
+    disturb(pretraining, ONE_RUN, 1)
+    assert pretraining.outcome() == undisturbed.outcome()
+    assert "Traceback" not in pretraining.log.read_text()
+
+
+@pytest.fixture(scope="session")
+def long_undisturbed(pretraining_corpus: Path, tmp_path_factory: pytest.TempPathFactory) -> Outcome:
+    with long_run(pretraining_corpus, tmp_path_factory.mktemp("long")) as run:
+        run.start()
+        assert run.end(None) == 0, run.log.read_text()
+        return run.outcome()
+
+
+def long_run(corpus: Path, place: Path) -> Pretraining:
+    """Workers outlive their driver by a second or two, and their raylet by some more, and go on meanwhile."""
+    return Pretraining(corpus, place / "runs", 3_000, "--max-failures=20")
 
 
 @pytest.mark.full
-@pytest.mark.parametrize("kills", [9, 11])
-def test_twenty_workers_killed(kills: int, pretraining: Pretraining, undisturbed: Outcome) -> None:
-    check_worker_kills(pretraining, kills, undisturbed)
+@pytest.mark.timeout(1_800)
+@pytest.mark.parametrize("faults", [("worker",) * 20, ("driver", "raylet") * 5, ("stop",) * 10], ids=lambda all: all[0])
+def test_often(faults: tuple[str, ...], pretraining_corpus: Path, long_undisturbed: Outcome, tmp_path: Path) -> None:
+    run = long_run(pretraining_corpus, tmp_path)
+    disturb(run, faults, 2)
+    assert run.outcome() == long_undisturbed

@@ -14,7 +14,7 @@ from genomics_fm.storage import Folder
 from genomics_fm.training.metrics import PREEMPTED, STOPPED, MetricsLog, read_events
 from jobs import launch, pretrain_ray, pretrain_stop
 from jobs.pretrain_ray import Progress, Scale, fit
-from jobs.pretrain_stop import MARK, Stopping, Told, ask, grace_seconds, stoppable
+from jobs.pretrain_stop import AT_ONCE, MARK, Stopping, Told, ask, grace_seconds, stoppable
 
 SCALE = Scale(2, 0, False, 0, 60.0)
 
@@ -93,11 +93,17 @@ def test_a_preemption_is_a_reason_of_its_own(tmp_path: Path, monkeypatch: pytest
     assert [event["event"] for event in read_events(Folder(tmp_path))] == [PREEMPTED]
 
 
-def test_sigterm_asks_the_workers_and_the_job_lives_on(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_asks_the_workers_and_the_job_lives_on(
+    number: signal.Signals, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = signal.getsignal(number)
     with stoppable(Folder(tmp_path), 60) as stopping:
-        os.kill(os.getpid(), signal.SIGTERM)
-        assert soon(lambda: pretrain_stop._asked(Folder(tmp_path), stopping.start)) and stopping.told
-    assert capsys.readouterr().err.count("\n") == 1
+        os.kill(os.getpid(), number)
+        assert soon(lambda: pretrain_stop._asked(Folder(tmp_path), stopping.start)) and stopping.told == number
+    said = capsys.readouterr().err
+    assert said.count("\n") == 1 and f"{number.name}: waiting up to 60 s" in said
+    signal.signal(number, before)
 
 
 def test_a_second_sigterm_ends_at_once(tmp_path: Path) -> None:
@@ -106,6 +112,15 @@ def test_a_second_sigterm_ends_at_once(tmp_path: Path) -> None:
         os.kill(os.getpid(), signal.SIGTERM)
         time.sleep(5)
     assert ended.value.code == 143
+
+
+def test_a_second_ctrl_c_ends_at_once(tmp_path: Path) -> None:
+    before = signal.getsignal(signal.SIGINT)
+    with pytest.raises(KeyboardInterrupt), stoppable(Folder(tmp_path), 60):
+        os.kill(os.getpid(), signal.SIGINT)
+        os.kill(os.getpid(), signal.SIGINT)
+        time.sleep(5)
+    signal.signal(signal.SIGINT, before)
 
 
 @pytest.mark.parametrize("away", [False, True])
@@ -171,10 +186,11 @@ def test_workers_that_the_cluster_has_no_room_for_are_said_to_wait(
     assert "a line is not JSON" in (progress.line() or "") and progress.begun()
 
 
-def test_after_the_block_sigterm_ends_the_job_as_before(tmp_path: Path) -> None:
-    with stoppable(Folder(tmp_path), 60):
-        assert signal.getsignal(signal.SIGTERM) != launch.terminate
-    assert signal.getsignal(signal.SIGTERM) == launch.terminate
+def test_after_the_block_signals_end_the_job_as_before(tmp_path: Path) -> None:
+    before = [signal.getsignal(number) for number in AT_ONCE]
+    with stoppable(Folder(tmp_path), 60) as stopping:
+        assert [signal.getsignal(number) for number in AT_ONCE] == [stopping.tell] * 2
+    assert [signal.getsignal(number) for number in AT_ONCE] == before == [launch.terminate, before[1]]
 
 
 @pytest.mark.parametrize(
@@ -215,3 +231,29 @@ def test_a_preempted_run_goes_on_and_can_still_be_stopped(tmp_path: Path, monkey
     with pytest.raises(SystemExit) as ended:
         fit(Folder(tmp_path), {}, SCALE, 1)
     assert ended.value.code == 143
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_the_exit_code_is_that_of_the_signal(
+    number: signal.Signals, code: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def once(_settings: dict[str, str], _scale: Scale) -> str:
+        os.kill(os.getpid(), number)
+        return STOPPED
+
+    monkeypatch.setattr(pretrain_ray, "_fit_once", once)
+    before = signal.getsignal(number)
+    with pytest.raises(SystemExit) as ended:
+        fit(Folder(tmp_path), {}, SCALE, 60)
+    assert ended.value.code == code
+    signal.signal(number, before)
+
+
+def test_what_a_trainer_raises_in_its_thread_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Trainer:
+        def fit(self) -> None:
+            raise ValueError("first line\nlast line")
+
+    monkeypatch.setattr(pretrain_ray, "_trainer", lambda *_: Trainer())
+    with pytest.raises(EnvironmentFault, match="pretraining failed: last line; run the same command again"):
+        pretrain_ray._fit_once({}, SCALE)

@@ -176,6 +176,7 @@ def test_pretraining_ends_with_an_encoder_its_vocabulary_and_where_it_comes_from
     steps = []
     config = dataclasses.replace(RUN, steps=3)
     for _ in range(2):  # the second run makes the step after the last checkpoint again
+        (tmp_path / "run" / "config.json").unlink(missing_ok=True)  # the last file: killed just before it
         pretrain(
             config, corpus.folder, tmp_path / "vocabulary.json", tmp_path / "run",
             lambda line: steps.append(line["step"]), "here",
@@ -211,3 +212,6 @@ def test_asked_to_stop_it_checkpoints_and_loses_no_step(corpus: Corpus, tmp_path
     go("stopped", 99)
     assert steps["stopped"] == steps["whole"] == list(range(1, RUN.steps + 1))
     assert weights_sha256(tmp_path / "stopped") == weights_sha256(tmp_path / "whole")
+    before = steps["whole"].copy()
+    go("whole", 0)  # finished: it neither trains nor is asked
+    assert steps["whole"] == before

@@ -4,6 +4,7 @@ import math
 import time
 from collections.abc import Callable
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from genomics_fm.corpus.manifest import Corpus
 from genomics_fm.errors import InputError, require, writing
 from genomics_fm.model.encoder import EncoderConfig
 from genomics_fm.model.heads import MaskedLanguageModel
-from genomics_fm.model.weights import EMBEDDING, TIED, save_encoder, set_deterministic
+from genomics_fm.model.weights import CONFIG, EMBEDDING, TIED, save_encoder, set_deterministic
 from genomics_fm.pretraining.batches import Batches
 from genomics_fm.pretraining.lane import Row
 from genomics_fm.pretraining.prefetch import Prefetched
@@ -26,6 +27,7 @@ from genomics_fm.training.metrics import VALIDATION, MetricsLog
 from genomics_fm.training.optimizer import adamw, learning_rate, set_learning_rate
 from genomics_fm.training.parallel import casts, model_on, replicated
 from genomics_fm.training.step import StepResult, train_step
+from genomics_fm.training.together import told_by_first
 from genomics_fm.training.validation import Validation, ValidationPlan
 from genomics_fm.training.workers import Workers, whole_state
 from genomics_fm.vocabulary.ensemble import Ensemble
@@ -235,7 +237,7 @@ def pretrain(
     asked_to_stop: Callable[[], bool] = lambda: False,
     validation: ValidationPlan | None = None,
 ) -> None:
-    """Run (or go on with) a pretraining on this worker.
+    """Run (or go on with) a pretraining on this worker; nothing where its encoder is finished.
 
     Args:
         config: of the run.
@@ -254,6 +256,8 @@ def pretrain(
     if (local := Folder(folder).local) is not None:
         with writing(local):
             local.mkdir(parents=True, exist_ok=True)
+    if told_by_first(Workers.current(), partial(Folder(folder).exists, CONFIG)):
+        return  # a worker was lost, or the group resized, just after the end
     corpus, vocabulary = Corpus(corpus_folder), Ensemble.load(vocabulary_path)
     run = Run(config, corpus, vocabulary, folder, on_nonfinite, node, validation)
     try:
