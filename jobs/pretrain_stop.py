@@ -108,7 +108,7 @@ class Stopping:
     def wait(self) -> None:
         """The thread: once told, ask the workers, and end this process when they cannot be or the time is over."""
         self._woken.wait()
-        if self._over.is_set() or (reason := self._reason_to_end()) is None:
+        if self._over.is_set() or (reason := self._reason_to_end()) is None or self._over.is_set():
             return
         say(f"[pretrain] {reason}: ending; the same command goes on from the newest checkpoint")
         os.kill(os.getpid(), self.told)

@@ -238,6 +238,9 @@ def test_the_exit_code_is_that_of_the_signal(
     number: signal.Signals, code: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def once(_settings: dict[str, str], _scale: Scale) -> str:
+        log = MetricsLog(Folder(tmp_path))
+        log.start(0, 10, ["a"], [])  # there is something to wait for
+        log.close()
         os.kill(os.getpid(), number)
         return STOPPED
 
