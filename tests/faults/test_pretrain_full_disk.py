@@ -3,6 +3,8 @@
 import os
 from pathlib import Path
 
+import pytest
+
 from tests.disks import mounted
 from tests.pretrainings import CHECKPOINT_STEPS, STEPS, Pretraining
 
@@ -18,6 +20,7 @@ def fill(disk: Path) -> Path:
     return filler
 
 
+@pytest.mark.full
 def test_the_job_says_so_and_the_same_command_goes_on(
     pretraining_corpus: Path, undisturbed: Pretraining, tmp_path: Path
 ) -> None:

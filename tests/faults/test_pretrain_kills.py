@@ -54,7 +54,7 @@ def stop(run: Pretraining, _draw: random.Random) -> None:
 FAULTS: dict[str, Callable[[Pretraining, random.Random], None]] = {
     "worker": kill_worker, "driver": kill_driver, "raylet": kill_raylet, "stop": stop,
 }  # fmt: skip
-ONE_RUN = ("stop", "driver", "stop", "raylet", "worker", "worker", "worker")
+ONE_RUN = ("stop", "driver", "raylet", "worker", "worker", "worker")
 
 
 def disturb(run: Pretraining, faults: tuple[str, ...], seed: int) -> None:

@@ -5,6 +5,8 @@ import re
 import sqlite3
 from pathlib import Path
 
+import pytest
+
 from genomics_fm.artefacts import sha256_file
 from genomics_fm.model.weights import load_encoder
 from genomics_fm.storage import Folder
@@ -57,6 +59,7 @@ def test_errors_are_one_line_with_their_exit_code(pretraining_corpus: Path, tmp_
     assert "did you mean --training.steps?" in typo.err
 
 
+@pytest.mark.full
 def test_a_run_that_is_not_finite_ends_at_once_and_names_the_rows(pretraining_corpus: Path, tmp_path: Path) -> None:
     ended = pretrain(pretraining_corpus, tmp_path, "run", "--training.optimizer.learning-rate=1e30")
     assert ended.code == 2, ended.err
