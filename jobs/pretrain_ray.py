@@ -174,7 +174,7 @@ def _fit_once(settings: dict[str, Any], scale: Scale) -> str | None:
         return ended.result()
     except Exception as error:  # Ray wraps whatever a worker raised
         ours = launch.find_our_error(error)
-        reason = str(error).strip().splitlines()[-1]
+        reason = (str(error).strip() or repr(error)).splitlines()[-1]
         raise ours or EnvironmentFault(f"pretraining failed: {reason}; run the same command again") from error
 
 

@@ -252,11 +252,14 @@ def test_the_exit_code_is_that_of_the_signal(
     signal.signal(number, before)
 
 
-def test_what_a_trainer_raises_in_its_thread_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("message", "told"), [("first line\nlast line", "last line"), ("", r"ValueError\(''\)")])
+def test_what_a_trainer_raises_in_its_thread_is_one_line(
+    message: str, told: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     class Trainer:
         def fit(self) -> None:
-            raise ValueError("first line\nlast line")
+            raise ValueError(message)
 
     monkeypatch.setattr(pretrain_ray, "_trainer", lambda *_: Trainer())
-    with pytest.raises(EnvironmentFault, match="pretraining failed: last line; run the same command again"):
+    with pytest.raises(EnvironmentFault, match=f"pretraining failed: {told}; run the same command again"):
         pretrain_ray._fit_once({}, SCALE)
