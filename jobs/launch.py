@@ -34,6 +34,12 @@ QUIET_RAY = {
     "RAY_AIR_NEW_OUTPUT": "0",
     "RAY_DEDUP_LOGS": "0",
 }
+LOCAL_RAY = {
+    "RAY_prestart_worker_first_driver": "0",  # idle processes that no actor of ours takes over: seconds of a start
+    "RAY_enable_worker_prestart": "0",
+    "RAY_TRAIN_ENABLE_PREEMPTION_WATCHER": "0",  # nobody takes this machine away; the watcher is a process too
+}
+"""For a Ray that starts here and ends with the job."""
 
 
 @dataclass(frozen=True)
@@ -93,7 +99,7 @@ def connect(num_cpus: int = LOCAL_CPUS) -> Iterator[Connection]:
     Nested use joins the connection that is open. A local Ray gets a temporary folder of its own, so that it
     neither finds nor is found by another.
     """
-    os.environ.update({k: v for k, v in QUIET_RAY.items() if k not in os.environ})
+    _unless_set(QUIET_RAY)
     import ray  # here, because a command line's --help should not wait for it
 
     for name in ("ray", "ray.data", "ray.train", "ray.tune"):
@@ -105,12 +111,17 @@ def connect(num_cpus: int = LOCAL_CPUS) -> Iterator[Connection]:
             folder = tempfile.mkdtemp(prefix="gfm-ray-", dir=short)
             stack.callback(shutil.rmtree, folder, ignore_errors=True)
             stack.callback(ray.shutdown)
+            _unless_set(LOCAL_RAY)
             _start_local(folder, num_cpus)
         elif not ray.is_initialized():
             stack.callback(ray.shutdown)
             _join()
         _end_on_sigterm()
         yield Connection(ray.get_runtime_context().gcs_address, started_here)
+
+
+def _unless_set(variables: dict[str, str]) -> None:
+    os.environ.update({name: value for name, value in variables.items() if name not in os.environ})
 
 
 @contextlib.contextmanager
