@@ -1,11 +1,13 @@
 """What Ray Train costs: the same training steps under `jobs.pretrain` and under bare torchrun, in turns.
 
-`PYTHONPATH=platform python -m benchmarks.ray_overhead CORPUS [--vocabulary FILE] [--pairs 7] [--steps 200] [-- FLAGS]`
+`PYTHONPATH=platform python -m benchmarks.ray_overhead CORPUS [--vocabulary FILE] [--workers 2] [--pairs 7] [--steps 200]
+[-- FLAGS]`
 
-Two gloo workers each, one thread a worker, the same config, rows and log; losses are compared as hex. Under Ray there
+Gloo workers, one thread each, the same config, rows and log; losses are compared as hex. Under Ray there
 are also its own processes, the gauges of rank 0, and the driver with its terminal and MLflow: all that a user gets.
 A run's rate is its tokens over the time between the log's lines, so that whatever happens between steps counts; the
-first steps and the start of Ray do not. Pairs that are in the output folder are not run again. Run it on a machine
+first steps and the start of Ray do not. Ray's own processes need a share of a core: with as many workers as cores they
+take it from the workers, with fewer they do not, so run both to tell the two apart. Pairs that are in the output folder are not run again. Run it on a machine
 where nothing else runs.
 """
 
@@ -28,7 +30,6 @@ ROOT = Path(__file__).parents[1]
 AIM = 0.03
 WAIT_AIM = 0.005
 WARM_STEPS = 20
-WORKERS = 2
 WAYS = ("torchrun", "Ray Train")
 
 
@@ -36,7 +37,7 @@ def settings(args: argparse.Namespace) -> list[str]:
     """The command line of `jobs.pretrain` that both ways share; no checkpoint falls between the steps."""
     vocabulary = ["--vocabulary", args.vocabulary] if args.vocabulary else []
     steps = ["--training.steps", str(args.steps), "--training.checkpoint-steps", str(args.steps)]
-    return ["--preset", "tiny", "--corpus", args.corpus, *vocabulary, *steps, "--workers", str(WORKERS), *args.more]
+    return ["--preset", "tiny", "--corpus", args.corpus, *vocabulary, *steps, "--workers", str(args.workers), *args.more]
 
 
 def run(way: str, name: str, args: argparse.Namespace) -> list[dict[str, Any]]:
@@ -50,7 +51,7 @@ def run(way: str, name: str, args: argparse.Namespace) -> list[dict[str, Any]]:
     if way == "Ray Train":
         command = ["jobs.pretrain", *shared, "--name", name]
     else:
-        torchrun = ["torch.distributed.run", "--standalone", "--nproc-per-node", str(WORKERS), "-m"]
+        torchrun = ["torch.distributed.run", "--standalone", "--nproc-per-node", str(args.workers), "-m"]
         command = [*torchrun, "benchmarks.ray_overhead", "--bare", str(folder), args.corpus, "--", *shared]
     environment = {**os.environ, "GENOMICS_FM_STORAGE": str(args.output), "PYTHONPATH": "platform"}
     with (args.output / f"{name}.txt").open("w") as log:
@@ -118,6 +119,7 @@ def main(argv: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.ray_overhead", description="What Ray Train costs.")
     parser.add_argument("corpus", help="folder of a finished corpus")
     parser.add_argument("--vocabulary", default="", help="JSON of the ensemble; default: vocabulary.json in the corpus")
+    parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--pairs", type=int, default=7)
     parser.add_argument(
         "--steps", type=int, default=200, help=f"of each run, the first {WARM_STEPS} of which count not"
@@ -133,6 +135,7 @@ def main(argv: list[str]) -> int:
         parser.error(f"--steps {args.steps}: more than {WARM_STEPS}")
     args.output, args.corpus = args.output.absolute(), str(Path(args.corpus).absolute())
     args.vocabulary = args.vocabulary and str(Path(args.vocabulary).absolute())
+    args.output /= f"{args.workers}-workers"
     args.output.mkdir(parents=True, exist_ok=True)
     pairs = []
     for number in range(1, args.pairs + 1):
