@@ -1,14 +1,13 @@
 """What Ray Train costs: the same training steps under `jobs.pretrain` and under bare torchrun, in turns.
 
-`PYTHONPATH=platform python -m benchmarks.ray_overhead CORPUS [--vocabulary FILE] [--workers 2] [--pairs 7] [--steps 200]
-[-- FLAGS]`
+`PYTHONPATH=platform python -m benchmarks.ray_overhead CORPUS [--workers 2] [--pairs 7] [--steps 200] [-- FLAGS]`
 
-Gloo workers, one thread each, the same config, rows and log; losses are compared as hex. Under Ray there
-are also its own processes, the gauges of rank 0, and the driver with its terminal and MLflow: all that a user gets.
-A run's rate is its tokens over the time between the log's lines, so that whatever happens between steps counts; the
-first steps and the start of Ray do not. Ray's own processes need a share of a core: with as many workers as cores they
-take it from the workers, with fewer they do not, so run both to tell the two apart. Pairs that are in the output folder are not run again. Run it on a machine
-where nothing else runs.
+Gloo workers, one thread each, the same config, rows and log; losses are compared as hex. Under Ray there are also its
+own processes, the gauges of rank 0, and the driver with its terminal and MLflow: all that a user gets. A run's rate is
+its tokens over the time between the log's lines, so that whatever happens between steps counts; the first steps and the
+start of Ray do not. Ray's own processes need a share of a core: with as many workers as cores they take it from the
+workers, with fewer they do not; run both to tell the two apart. Pairs that are in the output folder are not run again.
+Run it on a machine where nothing else runs.
 """
 
 import argparse
@@ -37,7 +36,8 @@ def settings(args: argparse.Namespace) -> list[str]:
     """The command line of `jobs.pretrain` that both ways share; no checkpoint falls between the steps."""
     vocabulary = ["--vocabulary", args.vocabulary] if args.vocabulary else []
     steps = ["--training.steps", str(args.steps), "--training.checkpoint-steps", str(args.steps)]
-    return ["--preset", "tiny", "--corpus", args.corpus, *vocabulary, *steps, "--workers", str(args.workers), *args.more]
+    shared = ["--preset", "tiny", "--corpus", args.corpus, "--workers", str(args.workers)]
+    return [*shared, *vocabulary, *steps, *args.more]
 
 
 def run(way: str, name: str, args: argparse.Namespace) -> list[dict[str, Any]]:
