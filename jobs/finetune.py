@@ -82,7 +82,9 @@ def finetune(
         "hashes": hashes,
     }
     card = _card(config, task, done_trial.classifier.bert.config, summary, hashes)
-    save_head(folder, done_trial.classifier, card, vocabulary, _columns(task.validation, result.validation_probability))
+    save_head(
+        folder, done_trial.classifier, card, vocabulary, _columns(task.validation, result.validation_predictions[:, 1])
+    )
     write_predictions(folder / "test.parquet", task.test, result)
     write_sealed_json(folder / ARM_FILE, summary)
     return summary
@@ -130,7 +132,7 @@ def write_predictions(path: Path, rows: Rows, result: ArmResult) -> None:
     from genomics_fm.artefacts import write_bytes
 
     sink = pa.BufferOutputStream()
-    pq.write_table(pa.table(_columns(rows, result.test_probability)), sink)
+    pq.write_table(pa.table(_columns(rows, result.test_predictions[:, 1])), sink)
     write_bytes(path, sink.getvalue().to_pybytes())
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from genomics_fm.artefacts import sha256_file, sha256_json
 from genomics_fm.errors import EnvironmentFault, InputError
 from genomics_fm.model.weights import WEIGHTS
-from genomics_fm.tasks import baselines, cnn, metrics, results
+from genomics_fm.tasks import bootstrap, cnn, coding_baselines, results
 from genomics_fm.tasks.fractions import nested_subset
 from genomics_fm.tasks.rows import Rows
 from genomics_fm.tasks.task import Task, load
@@ -154,7 +154,7 @@ def _baselines(settings: dict[str, Any], learning_rate: float) -> list[results.A
 
     config = validate(SweepConfig, settings)
     task = load(Path(config.task))
-    return baselines.run_all(
+    return coding_baselines.run_all(
         task.train,
         task.validation,
         task.test,
@@ -217,11 +217,11 @@ def _run_arms(root: Path, planned: list[FinetuneConfig], concurrent: int) -> tup
 
 
 def test_predictions(folder: Path) -> np.ndarray:
-    """Predicted classes of an arm's test rows."""
+    """Probabilities of both classes for an arm's test rows, (N, 2)."""
     import pyarrow.parquet as pq
 
     probability = pq.read_table(folder / "test.parquet", columns=["probability"])["probability"].to_numpy()
-    return results.predicted(probability)
+    return results.of_two(probability)
 
 
 def compare(task: Task, found: list[dict[str, Any]], reference: list[results.ArmResult]) -> list[dict[str, Any]]:
@@ -242,13 +242,13 @@ def compare(task: Task, found: list[dict[str, Any]], reference: list[results.Arm
     for baseline in reference:
         if baseline.capped == any_capped and baseline.fraction == best["fraction"]:
             name = f"{baseline.name}, {baseline.fraction:.0%} (same cap)"
-            guesses[name] = results.predicted(baseline.test_probability)
+            guesses[name] = baseline.test_predictions
             pairs.append((_label(best), name))
     compared = []
     for a, b in pairs:
         if a in guesses and b in guesses:
-            difference, low, high = metrics.paired_block_bootstrap(
-                task.test.labels, guesses[a], guesses[b], task.test.block
+            difference, low, high = bootstrap.difference(
+                task.problem, "mcc", task.test.labels, guesses[a], guesses[b], task.test.block
             )
             compared.append({"a": a, "b": b, "difference": difference, "interval": [low, high]})
     return compared
@@ -315,7 +315,7 @@ def run(config: SweepConfig) -> dict[str, Any]:
 def _rivals(reference: list[results.ArmResult], fraction: float) -> dict[str, float]:
     """Validation MCC of the baselines that saw as large a share of the labels, capped like the arms or not."""
     chosen = [baseline for baseline in reference if baseline.fraction == fraction]
-    return {f"{b.name}{', same cap' if b.capped else ''}": round(b.validation_mcc, 6) for b in chosen}
+    return {f"{b.name}{', same cap' if b.capped else ''}": round(b.validation["mcc"], 6) for b in chosen}
 
 
 def _run_and_print(config: SweepConfig) -> None:

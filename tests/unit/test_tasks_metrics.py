@@ -1,18 +1,22 @@
-"""MCC, its block bootstrap against a slow one, thresholds."""
+"""Metrics of every kind of problem against scikit-learn and by hand; thresholds."""
 
 import math
 
 import numpy as np
 import pytest
+import sklearn.metrics as sk
+from scipy import stats
 
-from genomics_fm.tasks import metrics
+from genomics_fm.errors import InputError
+from genomics_fm.tasks import metrics, rows
+from genomics_fm.tasks.problem import UNLABELLED, Problem
+from genomics_fm.tasks.results import of_two
 
 
-def _rows(seed: int = 0, n: int = 400, wrong: float = 0.2) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    random = np.random.default_rng(seed)
-    labels = random.integers(0, 2, n)
-    predicted = np.where(random.random(n) < wrong, 1 - labels, labels)
-    return labels, predicted, np.sort(random.integers(0, 25, n)) * 7 + 3
+def _scored(noise: float, n: int = 400) -> tuple[np.ndarray, np.ndarray]:
+    random = np.random.default_rng(0)
+    labels = (random.random(n) < 0.3).astype(np.int64)
+    return labels, np.clip(labels * 0.4 + 0.3 + noise * random.normal(size=n), 0, 1).astype(np.float32)
 
 
 def test_mcc_by_hand() -> None:
@@ -21,45 +25,89 @@ def test_mcc_by_hand() -> None:
     assert metrics.mcc(labels, np.zeros(7, np.int64)) == 0
 
 
-@pytest.mark.parametrize("classes", [2, 3])
-def test_bootstrap_equals_resampling_rows_block_by_block(classes: int) -> None:
-    labels, predicted, blocks = _rows()
-    if classes == 3:
-        labels, predicted = labels + (blocks % 2), predicted + (blocks % 2)
-    names = np.unique(blocks)
-    draws = np.random.default_rng(4).multinomial(len(names), np.full(len(names), 1 / len(names)), size=50)
-    slow = []
-    for weights in draws:
-        index = np.concatenate([np.repeat(np.flatnonzero(blocks == b), w) for b, w in zip(names, weights, strict=True)])
-        slow.append(metrics.mcc(labels[index], predicted[index]))
-    expected = tuple(np.percentile(slow, [2.5, 97.5]))
-    assert metrics.block_bootstrap(labels, predicted, blocks, n=50, seed=4) == pytest.approx(expected, abs=1e-12)
+def test_two_classes_against_scikit_learn() -> None:
+    labels, probability = _scored(0.3)
+    problem = Problem("classification", ("no", "yes"))
+    found = metrics.evaluate(problem, labels, of_two(probability), np.array([0.4]))
+    guess = probability >= 0.5
+    assert found == pytest.approx(
+        {
+            "mcc": sk.matthews_corrcoef(labels, guess),
+            "accuracy": sk.accuracy_score(labels, guess),
+            "f1_macro": sk.f1_score(labels, guess, average="macro"),
+            "auroc": sk.roc_auc_score(labels, probability),
+            "auprc": sk.average_precision_score(labels, probability),
+            "prevalence": labels.mean(),
+            "threshold": 0.4,
+            "mcc_at_threshold": sk.matthews_corrcoef(labels, probability >= 0.4),
+        }
+    )
+    assert found["mcc"] != found["mcc_at_threshold"]
 
 
-def test_interval_holds_the_score_and_is_wider_when_blocks_agree_within() -> None:
-    labels, predicted, blocks = _rows(n=2000)
-    low, high = metrics.block_bootstrap(labels, predicted, blocks)
-    assert low < metrics.mcc(labels, predicted) < high
-    clustered = np.where(blocks % 5 == 0, 1 - labels, labels)
-    independent = metrics.block_bootstrap(labels, clustered, np.arange(2000))
-    together = metrics.block_bootstrap(labels, clustered, blocks)
-    assert together[1] - together[0] > 2 * (independent[1] - independent[0])
+def test_one_half_is_the_second_class_and_of_several_the_likeliest_wins() -> None:
+    two = Problem("classification", ("0", "1"))
+    assert metrics.decide(two, of_two(np.array([0.5, 0.4999]))).tolist() == [1, 0]
+    three = Problem("classification", ("a", "b", "c"))
+    assert metrics.decide(three, np.array([[0.2, 0.3, 0.5], [0.4, 0.35, 0.25]])).tolist() == [2, 0]
+    assert metrics.thresholds(three, np.array([2, 0]), np.zeros((2, 3))) is None
 
 
-def test_paired_interval() -> None:
-    labels, a, blocks = _rows(wrong=0.1)
-    _, b, _ = _rows(wrong=0.3)
-    difference, low, high = metrics.paired_block_bootstrap(labels, a, b, blocks)
-    assert difference == pytest.approx(metrics.mcc(labels, a) - metrics.mcc(labels, b))
-    assert 0 < low < difference < high
-    assert metrics.paired_block_bootstrap(labels, a, a, blocks) == (0, 0, 0)
-    turned = metrics.paired_block_bootstrap(labels, b, a, blocks)
-    assert turned == pytest.approx((-difference, -high, -low))
+def test_several_classes_are_ranked_against_the_rest() -> None:
+    random = np.random.default_rng(0)
+    labels = random.integers(0, 3, 300)
+    scores = random.random((300, 4)) + 0.7 * np.eye(4)[labels]
+    scores /= scores.sum(1, keepdims=True)
+    found = metrics.evaluate(Problem("classification", tuple("abcd")), labels, scores)  # no row is of class d
+    assert found["mcc"] == pytest.approx(sk.matthews_corrcoef(labels, scores.argmax(1)))
+    assert found["auroc"] == pytest.approx(np.mean([sk.roc_auc_score(labels == c, scores[:, c]) for c in range(3)]))
+    expected = np.mean([sk.average_precision_score(labels == c, scores[:, c]) for c in range(3)])
+    assert found["auprc"] == pytest.approx(expected)
+    assert "prevalence" not in found
 
 
-def test_one_class_only_scores_zero() -> None:
-    ones = np.ones(10, np.int64)
-    assert metrics.block_bootstrap(ones, ones, np.arange(10)) == (0, 0)
+def test_labels_one_by_one_without_those_of_one_class() -> None:
+    problem = Problem("multilabel", ("a", "b", "never"))
+    labels = np.array([[1, 0, 0], [0, 1, 0], [1, np.nan, 0], [0, 0, 0]], np.float32)
+    scores = np.array([[0.9, 0.2, 0.1], [0.2, 0.1, 0.1], [0.4, 0.9, 0.1], [0.5, 0.3, 0.1]], np.float32)
+    found = metrics.evaluate(problem, labels, scores, metrics.thresholds(problem, labels, scores))
+    assert (found["auroc/a"], found["auroc/b"], found["auroc"]) == (0.75, 0.0, 0.375)
+    assert (found["prevalence/a"], found["prevalence/b"]) == (0.5, pytest.approx(1 / 3))
+    assert (found["mcc/a"], found["labels_scored"]) == (0, 2)
+    assert found["mcc_at_threshold/a"] > found["mcc/a"]
+    assert not [name for name in found if name.endswith("/never")]
+    nothing = metrics.evaluate(problem, labels[3:], scores[3:])
+    assert nothing == {"auroc": 0.5, "auprc": 0, "mcc": 0, "labels_scored": 0}
+
+
+def test_targets_where_they_were_measured() -> None:
+    random = np.random.default_rng(1)
+    labels = random.normal(size=(50, 2)).astype(np.float32)
+    guess = labels + random.normal(size=(50, 2)).astype(np.float32)
+    labels[:10, 1] = np.nan
+    found = metrics.evaluate(Problem("regression", ("dev", "hk")), labels, guess)
+    truth, values = labels[10:, 1], guess[10:, 1]
+    assert found["pearson/hk"] == pytest.approx(np.corrcoef(truth, values)[0, 1], abs=1e-6)
+    assert found["pearson_squared/hk"] == pytest.approx(found["pearson/hk"] ** 2)
+    assert found["r2/hk"] == pytest.approx(1 - ((truth - values) ** 2).sum() / ((truth - truth.mean()) ** 2).sum())
+    assert found["spearman/hk"] == pytest.approx(stats.spearmanr(truth, values).statistic)
+    assert found["r2"] == pytest.approx((found["r2/dev"] + found["r2/hk"]) / 2)
+    flat = metrics.evaluate(Problem("regression", ("x",)), labels[:, :1], np.full((50, 1), 3, np.float32))
+    assert (flat["pearson"], flat["spearman"]) == (0, 0)
+    assert flat["r2"] < 0
+
+
+def test_bases_count_as_rows_do() -> None:
+    labels = rows.of_bases([np.array([0, 1, UNLABELLED], np.int8), np.array([1], np.int8)])
+    scores = np.empty(2, object)
+    scores[:] = [of_two(np.array([0.1, 0.8, 0.9])), of_two(np.array([0.7]))]
+    found = metrics.evaluate(Problem("per-base", ("out", "in")), labels, scores)
+    assert (found["mcc"], found["accuracy"], found["prevalence"]) == (1, 1, pytest.approx(2 / 3))
+
+
+def test_predictions_of_another_shape_are_refused() -> None:
+    with pytest.raises(InputError, match=r"predictions .*\(4, 2\)"):
+        metrics.evaluate(Problem("classification", ("0", "1")), np.zeros(4, np.int64), np.zeros((4, 3)))
 
 
 def test_best_threshold_against_all_candidates() -> None:

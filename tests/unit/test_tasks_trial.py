@@ -53,7 +53,7 @@ def run(folder: Path, ensemble: Ensemble, /, **changes: object) -> trial.Trial:
 
 
 def probabilities(done: trial.Trial) -> bytes:
-    return done.result.validation_probability.tobytes() + done.result.test_probability.tobytes()
+    return done.result.validation_predictions.tobytes() + done.result.test_predictions.tobytes()
 
 
 def test_the_same_config_gives_the_same_probabilities(folder: Path, vocabulary: Ensemble) -> None:
@@ -87,8 +87,8 @@ def test_both_starts_have_the_same_fresh_head(folder: Path, vocabulary: Ensemble
 
 def test_it_learns_and_probabilities_are_of_class_1(folder: Path, vocabulary: Ensemble) -> None:
     done = run(folder, vocabulary, updates=40)
-    assert done.result.test_mcc > 0.7 and done.result.validation_mcc > 0.7
-    test = done.result.test_probability
+    assert done.result.test["mcc"] > 0.7 and done.result.validation["mcc"] > 0.7
+    test = done.result.test_predictions[:, 1]
     assert test[TEST.labels == 1].mean() > test[TEST.labels == 0].mean() + 0.3
     assert not done.classifier.training
 
@@ -97,14 +97,14 @@ def test_what_an_arm_says_about_itself(folder: Path, vocabulary: Ensemble) -> No
     result = run(folder, vocabulary, fraction=0.5, start="scratch", vocabulary="kmer").result
     assert (result.name, result.fraction, result.capped, result.labels_seen) == ("scratch kmer", 0.5, True, 20)
     assert run(folder, vocabulary, updates=2).result.labels_seen == 16  # fewer than there are
-    assert result.validation_probability.dtype == np.float32 and result.test_probability.shape == (24,)
+    assert result.validation_predictions.dtype == np.float32 and result.test_predictions.shape == (24, 2)
     assert result.chosen == {"learning_rate": 5e-3, "updates": 4, "seed": 0}
 
 
 def test_probabilities_are_the_mean_of_both_strands(folder: Path, vocabulary: Ensemble) -> None:
     turned = dataclasses.replace(TEST, sequences=[*map(reverse_complement, TEST.sequences)])
-    one = trial.run(CONFIG, folder, vocabulary, TRAIN, VALIDATION, TEST).result.test_probability
-    other = trial.run(CONFIG, folder, vocabulary, TRAIN, VALIDATION, turned).result.test_probability
+    one = trial.run(CONFIG, folder, vocabulary, TRAIN, VALIDATION, TEST).result.test_predictions
+    other = trial.run(CONFIG, folder, vocabulary, TRAIN, VALIDATION, turned).result.test_predictions
     np.testing.assert_allclose(one, other, atol=1e-6)
 
 

@@ -8,10 +8,14 @@ import numpy as np
 from genomics_fm.errors import CorruptArtefact, InputError
 from genomics_fm.inference.card import HeadCard, read_card
 from genomics_fm.inference.head import DECISION, load_head, read_validation
-from genomics_fm.tasks.metrics import mcc, paired_block_bootstrap
+from genomics_fm.tasks import bootstrap
+from genomics_fm.tasks.metrics import mcc
+from genomics_fm.tasks.problem import Problem
+from genomics_fm.tasks.results import of_two
 from genomics_fm.tasks.rows import Rows
 
 METRICS = ("mcc",)
+_PROBLEM = Problem("classification", ("0", "1"))
 
 
 @dataclass(frozen=True)
@@ -109,9 +113,8 @@ def _compare(ours: dict[str, np.ndarray], theirs: dict[str, np.ndarray], samples
                 f"validation.parquet: the two heads name the same rows but differ in {name}; save both again"
             )
     labels, blocks = ours["label"][a], ours["block"][a]
-    difference, low, high = paired_block_bootstrap(
-        labels, _predicted(ours["probability"][a]), _predicted(theirs["probability"][b]), blocks, samples, seed
-    )
+    a_N2, b_N2 = of_two(ours["probability"][a]), of_two(theirs["probability"][b])
+    difference, low, high = bootstrap.difference(_PROBLEM, "mcc", labels, a_N2, b_N2, blocks, samples, seed)
     verdict = "the lower bound is above 0" if low > 0 else "the lower bound is not above 0"
     why = (
         f"validation MCC {difference:+.4f} against the champion{how}, 95 % interval {low:+.4f} to {high:+.4f} "

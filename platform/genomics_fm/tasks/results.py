@@ -6,10 +6,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from genomics_fm.tasks import metrics
+from genomics_fm.tasks import bootstrap, metrics
+from genomics_fm.tasks.metrics import Predictions
+from genomics_fm.tasks.problem import Problem
 from genomics_fm.tasks.rows import Rows
-
-DECISION = 0.5  # probability from which a binary prediction is positive
 
 Probability = NDArray[np.float32]
 
@@ -21,9 +21,13 @@ class ArmResult:
     Attributes:
         capped: the training rows were capped as the models' were.
         labels_seen: labelled training rows the arm used; 0 for a rule that learns nothing.
-        validation_mcc: at probability 0.5, like test_mcc.
-        test_interval: 95 % block bootstrap of test_mcc.
-        validation_probability: of class 1, by row; test_probability likewise.
+        metric: what arms are compared by; higher is better.
+        validation: every metric by name, as `metrics.evaluate` has them; `test` likewise, with thresholds chosen on
+            validation.
+        interval: 95 % block bootstrap of `test[metric]`.
+        validation_predictions: (N, C) float32 probabilities or values by row, of bases (N,) of (L, C) arrays;
+            test_predictions likewise.
+        calibration_predictions: None where the task has no calibration split.
         chosen: hyperparameters picked on validation and what else is worth a column.
     """
 
@@ -31,57 +35,73 @@ class ArmResult:
     fraction: float
     capped: bool
     labels_seen: int
-    validation_mcc: float
-    test_mcc: float
-    test_interval: tuple[float, float]
-    validation_probability: Probability
-    test_probability: Probability
+    metric: str
+    validation: dict[str, float]
+    test: dict[str, float]
+    interval: tuple[float, float]
+    validation_predictions: Predictions
+    test_predictions: Predictions
+    calibration_predictions: Predictions | None
     seconds: float
     chosen: dict[str, Any]
 
     def summary(self) -> dict[str, Any]:
-        """The scores as JSON values, without the probabilities."""
+        """The scores as JSON values, without predictions; `metric`'s also as validation_METRIC and test_METRIC."""
         return {
             "name": self.name,
             "fraction": self.fraction,
             "capped": self.capped,
             "labels_seen": self.labels_seen,
-            "validation_mcc": self.validation_mcc,
-            "test_mcc": self.test_mcc,
-            "interval": list(self.test_interval),
+            "metric": self.metric,
+            "validation": self.validation,
+            "test": self.test,
+            f"validation_{self.metric}": self.validation[self.metric],
+            f"test_{self.metric}": self.test[self.metric],
+            "interval": list(self.interval),
             "seconds": self.seconds,
             "chosen": self.chosen,
         }
 
 
-def predicted(probability: Probability) -> NDArray[np.int64]:
-    return (probability >= DECISION).astype(np.int64)
+def of_two(probability: NDArray[Any]) -> Probability:
+    """Predictions of two classes, (N, 2) float32, from the probability of class 1, (N,)."""
+    second = np.asarray(probability, np.float32)
+    return np.stack([1 - second, second], axis=1)
 
 
 def score(
-    name: str,
-    fraction: float,
-    capped: bool,
-    labels_seen: int,
+    problem: Problem,
     validation: Rows,
     test: Rows,
-    validation_probability: Probability,
-    test_probability: Probability,
+    *,
+    name: str,
+    validation_predictions: Predictions,
+    test_predictions: Predictions,
+    calibration_predictions: Predictions | None = None,
+    fraction: float = 1.0,
+    capped: bool = False,
+    labels_seen: int,
     seconds: float,
     chosen: dict[str, Any],
 ) -> ArmResult:
-    """An `ArmResult` from probabilities."""
-    guess = predicted(test_probability)
+    """An `ArmResult` from predictions; see there.
+
+    Raises:
+        InputError: predictions of another shape than the problem has, or a metric it does not know.
+    """
+    thresholds = metrics.thresholds(problem, validation.labels, validation_predictions)
     return ArmResult(
         name=name,
         fraction=fraction,
         capped=capped,
         labels_seen=labels_seen,
-        validation_mcc=metrics.mcc(validation.labels, predicted(validation_probability)),
-        test_mcc=metrics.mcc(test.labels, guess),
-        test_interval=metrics.block_bootstrap(test.labels, guess, test.block),
-        validation_probability=validation_probability,
-        test_probability=test_probability,
+        metric=problem.metric,
+        validation=metrics.evaluate(problem, validation.labels, validation_predictions, thresholds),
+        test=metrics.evaluate(problem, test.labels, test_predictions, thresholds),
+        interval=bootstrap.interval(problem, problem.metric, test.labels, test_predictions, test.block),
+        validation_predictions=validation_predictions,
+        test_predictions=test_predictions,
+        calibration_predictions=calibration_predictions,
         seconds=seconds,
         chosen=chosen,
     )

@@ -19,6 +19,7 @@ from genomics_fm.model.weights import load_encoder, load_into_classifier, set_de
 from genomics_fm.randomness import bits, key, uniform
 from genomics_fm.tasks import results
 from genomics_fm.tasks.fractions import nested_subset
+from genomics_fm.tasks.problem import Problem
 from genomics_fm.tasks.results import ArmResult
 from genomics_fm.tasks.rows import Rows
 from genomics_fm.tasks.scoring import strand_probabilities
@@ -162,19 +163,20 @@ def run(
     classifier = new_head(config, encoder_folder, vocabulary)
     train(config, classifier, vocabulary, train_rows.take(subset), on_update)
 
-    def probability(rows: Rows) -> np.ndarray:
+    def predictions(rows: Rows) -> np.ndarray:
         strands = strand_probabilities(classifier, vocabulary, config.vocabulary, rows.sequences, both_strands=True)
-        return strands.mean(axis=0).astype(np.float32)
+        return results.of_two(strands.mean(axis=0))
 
     result = results.score(
+        Problem("classification", tuple(map(str, range(CLASSES)))),
+        validation,
+        test,
         name=config.name,
         fraction=config.fraction,
         capped=True,
         labels_seen=min(len(subset), config.updates * config.batch_rows),
-        validation=validation,
-        test=test,
-        validation_probability=probability(validation),
-        test_probability=probability(test),
+        validation_predictions=predictions(validation),
+        test_predictions=predictions(test),
         seconds=time.perf_counter() - started,
         chosen={"learning_rate": config.optimizer.learning_rate, "updates": config.updates, "seed": config.seed},
     )

@@ -8,7 +8,8 @@ import pytest
 
 from genomics_fm.errors import InputError
 from genomics_fm.genome.alphabet import reverse_complement
-from genomics_fm.tasks import baselines, metrics
+from genomics_fm.tasks import coding_baselines as baselines
+from genomics_fm.tasks import metrics
 from genomics_fm.tasks.fractions import nested_subset
 from genomics_fm.tasks.rows import Rows
 
@@ -88,14 +89,14 @@ def test_run_all() -> None:
         for name in names
     ]
     for arm in arms:
-        assert arm.validation_probability.shape == (60,)
-        assert arm.test_probability.shape == (80,)
-        assert {arm.validation_probability.dtype, arm.test_probability.dtype} == {np.dtype(np.float32)}
-        assert arm.test_mcc == metrics.mcc(test.labels, (arm.test_probability >= 0.5).astype(np.int64))
-        assert arm.test_interval[0] <= arm.test_mcc <= arm.test_interval[1]
+        assert arm.validation_predictions.shape == (60, 2)
+        assert arm.test_predictions.shape == (80, 2)
+        assert {arm.validation_predictions.dtype, arm.test_predictions.dtype} == {np.dtype(np.float32)}
+        assert arm.test["mcc"] == metrics.mcc(test.labels, (arm.test_predictions[:, 1] >= 0.5).astype(np.int64))
+        assert arm.interval[0] <= arm.test["mcc"] <= arm.interval[1]
     by_name = {arm.name: arm for arm in arms if arm.fraction == 1.0 and not arm.capped}
-    assert by_name["majority"].test_mcc == 0
-    assert by_name["GC threshold"].test_mcc > 0.5
+    assert by_name["majority"].test["mcc"] == 0
+    assert by_name["GC threshold"].test["mcc"] > 0.5
     assert len({arm.chosen["C"] for arm in arms if "C" in arm.chosen}) == 1
 
 
@@ -112,7 +113,7 @@ def test_learners_see_only_the_nested_subset(monkeypatch: pytest.MonkeyPatch) ->
 
     def probabilities(rows: Rows) -> dict[str, list[float]]:
         arms = baselines.run_all(rows, validation, test, (0.1,), cap=None, seed=0, cnn_updates=3)
-        return {arm.name: arm.test_probability.tolist() for arm in arms}
+        return {arm.name: arm.test_predictions.tolist() for arm in arms}
 
     expected = probabilities(train)
     assert probabilities(spoilt(False)) == expected

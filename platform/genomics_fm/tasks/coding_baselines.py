@@ -1,6 +1,7 @@
-"""Baselines of a binary, unstranded sequence task, on the same splits and label subsets as the models.
+"""Baselines of the demo task, or any binary unstranded one, on the label subsets that the models of a sweep see.
 
-Each one gives the probability of class 1 for validation and test; rules give 0 or 1.
+Each one gives the probability of class 1 for validation and test; rules give 0 or 1. `baselines` has those of every
+kind of task.
 """
 
 import time
@@ -14,6 +15,7 @@ from sklearn.linear_model import LogisticRegression
 
 from genomics_fm.errors import InputError
 from genomics_fm.tasks import cnn, kmers, metrics, results
+from genomics_fm.tasks.coding import PROBLEM
 from genomics_fm.tasks.fractions import nested_subset
 from genomics_fm.tasks.results import ArmResult
 from genomics_fm.tasks.rows import Rows
@@ -84,11 +86,14 @@ def logistic(features: Counts, labels: Labels, c: float) -> Callable[[Counts], P
     return lambda rows: model.predict_proba(rows)[:, 1].astype(np.float32)
 
 
+def _decided(probability: Probability) -> Labels:
+    return metrics.decide(PROBLEM, results.of_two(probability))
+
+
 def choose_c(features: Counts, labels: Labels, validation_features: Counts, validation_labels: Labels) -> float:
     """The C of `C_GRID` with the best validation MCC; the smallest of equal ones."""
     scores = [
-        metrics.mcc(validation_labels, results.predicted(logistic(features, labels, c)(validation_features)))
-        for c in C_GRID
+        metrics.mcc(validation_labels, _decided(logistic(features, labels, c)(validation_features))) for c in C_GRID
     ]
     return C_GRID[int(np.argmax(scores))]
 
@@ -209,14 +214,15 @@ class _Arms:
         **chosen: Any,
     ) -> ArmResult:
         return results.score(
+            PROBLEM,
+            self.validation.rows,
+            self.test.rows,
             name=name,
             fraction=cell.fraction,
             capped=cell.capped,
             labels_seen=len(cell.index) if labels_seen is None else labels_seen,
-            validation=self.validation.rows,
-            test=self.test.rows,
-            validation_probability=predict(self.validation),
-            test_probability=predict(self.test),
+            validation_predictions=results.of_two(predict(self.validation)),
+            test_predictions=results.of_two(predict(self.test)),
             seconds=time.perf_counter() - began,
             chosen=chosen,
         )

@@ -1,0 +1,204 @@
+"""Intervals of a metric when whole blocks of rows are drawn again (SPEC R29): rows of one are not independent.
+
+A draw is a weight for every block, and each metric is computed from weights, so that no row is copied: sums a block
+where the metric is made of sums, one pass over ranked rows where it is one of ranks.
+"""
+
+from collections.abc import Callable, Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+
+from genomics_fm.errors import require
+from genomics_fm.tasks import metrics, ranks
+from genomics_fm.tasks.metrics import METRICS, Labels, Predictions
+from genomics_fm.tasks.problem import UNLABELLED, Problem
+
+SAMPLES = 1000
+FEWEST_SAMPLES = 100
+MOST_TOUCHED = 1_000_000_000
+"""Rows × outputs × samples that a metric of ranks may touch: seconds. Above it fewer samples are drawn."""
+INTERVAL = (2.5, 97.5)  # percentiles
+_CHUNK_CELLS = 8_000_000  # draws × blocks held at a time
+_ROUNDING = 1e-9  # relative spread below which a side does not vary
+
+Floats = NDArray[np.float64]
+_Statistic = Callable[[Floats], Floats]  # weights of blocks (S, B) to scores (S,)
+
+
+def interval(
+    problem: Problem,
+    metric: str,
+    labels: Labels,
+    predictions: Predictions,
+    blocks: NDArray[np.int64],
+    samples: int = SAMPLES,
+    seed: int = 0,
+) -> tuple[float, float]:
+    """95 % percentile interval of a metric when whole blocks are drawn with replacement.
+
+    Args:
+        problem: the question.
+        metric: of `metrics.METRICS[problem.kind]`.
+        labels: as `Rows.labels`.
+        predictions: as `metrics.evaluate` takes them.
+        blocks: id of the block of each row.
+        samples: draws; a metric of ranks over many rows gets fewer, at least `FEWEST_SAMPLES` (`MOST_TOUCHED`).
+        seed: of the draws; equal seeds and blocks draw the same samples.
+
+    Raises:
+        InputError: an unknown metric, or predictions of another shape than the problem has.
+    """
+    low, high = np.percentile(sampled(problem, metric, labels, predictions, blocks, samples, seed), INTERVAL)
+    return float(low), float(high)
+
+
+def difference(
+    problem: Problem,
+    metric: str,
+    labels: Labels,
+    ours: Predictions,
+    theirs: Predictions,
+    blocks: NDArray[np.int64],
+    samples: int = SAMPLES,
+    seed: int = 0,
+) -> tuple[float, float, float]:
+    """(metric of ours minus metric of theirs, low, high): both are scored on the same draws; see `interval`."""
+    a, b = (sampled(problem, metric, labels, one, blocks, samples, seed) for one in (ours, theirs))
+    low, high = np.percentile(a - b, INTERVAL)
+    scores = [metrics.evaluate(problem, labels, one)[metric] for one in (ours, theirs)]
+    return scores[0] - scores[1], float(low), float(high)
+
+
+def sampled(
+    problem: Problem,
+    metric: str,
+    labels: Labels,
+    predictions: Predictions,
+    blocks: NDArray[np.int64],
+    samples: int = SAMPLES,
+    seed: int = 0,
+) -> Floats:
+    """The metric of each draw, (samples,); arguments and errors as of `interval`."""
+    known = METRICS[problem.kind]
+    require(metric in known, "metric", metric, f"one of {', '.join(known)}")
+    names, block = np.unique(blocks, return_inverse=True)
+    if problem.kind == "per-base":
+        block = np.concatenate([np.repeat(b, np.sum(row != UNLABELLED)) for b, row in zip(block, labels, strict=True)])
+    labels, predictions = metrics.rows_of(problem, labels, predictions)
+    block = block.astype(np.int64)
+    if metric in ("auroc", "auprc", "spearman"):
+        touched = max(1, predictions.size)
+        samples = min(samples, max(FEWEST_SAMPLES, MOST_TOUCHED // touched))
+        statistic = _of_ranks(problem, metric, labels, predictions, block)
+    elif problem.kind == "regression":
+        statistic = _of_moments(metric, labels, predictions, block, len(names))
+    else:
+        statistic = _of_counts(problem, metric, labels, predictions, block, len(names))
+    return np.concatenate([statistic(weights_SB) for weights_SB in _draws(len(names), samples, seed)])
+
+
+def _draws(blocks: int, samples: int, seed: int) -> Iterator[Floats]:
+    """How often each block is drawn, (S, B) at a time; the chunks change no number."""
+    random = np.random.default_rng(seed)
+    size = max(1, _CHUNK_CELLS // blocks)
+    for start in range(0, samples, size):
+        chunk = min(size, samples - start)
+        yield random.multinomial(blocks, np.full(blocks, 1 / blocks), size=chunk).astype(np.float64)
+
+
+def _sums(values: NDArray[np.float64], block: NDArray[np.int64], blocks: int) -> Floats:
+    """Sums of (N, …) rows by block, (B, …)."""
+    flat = values.reshape(len(values), -1)
+    columns = [np.bincount(block, weights=column, minlength=blocks) for column in flat.T]
+    return np.stack(columns, axis=1).reshape(blocks, *values.shape[1:]).astype(np.float64)
+
+
+def _of_counts(
+    problem: Problem, metric: str, labels: Labels, predictions: Predictions, block: NDArray[np.int64], blocks: int
+) -> _Statistic:
+    """Metrics of a confusion matrix, from those of the blocks."""
+    guess = metrics.decide(problem, predictions)
+    if problem.kind == "multilabel":
+        cells = [_confusion(labels[:, c], guess[:, c], block, blocks, 2) for c in range(problem.outputs)]
+        return lambda weights_SB: _over_labels([_weighted(weights_SB, cell) for cell in cells])
+    cell = _confusion(labels, guess, block, blocks, problem.outputs)
+    of = {"mcc": metrics.mcc_of_counts, "accuracy": _accuracy, "f1_macro": _f1_macro}[metric]
+    return lambda weights_SB: of(_weighted(weights_SB, cell))
+
+
+def _confusion(labels: Labels, guess: Labels, block: NDArray[np.int64], blocks: int, classes: int) -> Floats:
+    """(B, true, predicted) counts of the rows with a label."""
+    known = ~np.isnan(labels)
+    index = (block[known] * classes + labels[known].astype(np.int64)) * classes + guess[known]
+    return np.bincount(index, minlength=blocks * classes**2).reshape(blocks, classes, classes).astype(np.float64)
+
+
+def _weighted(weights_SB: Floats, values: Floats) -> Floats:
+    return (weights_SB @ values.reshape(len(values), -1)).reshape(len(weights_SB), *values.shape[1:])
+
+
+def _over_labels(confusions: list[Floats]) -> Floats:
+    """Mean MCC over the labels that have both classes in a sample."""
+    scores = np.stack([metrics.mcc_of_counts(each) for each in confusions], axis=1)
+    both = np.stack([(each.sum(2) > 0).all(1) for each in confusions], axis=1)
+    return _mean_of(np.where(both, scores, np.nan), 0.0)
+
+
+def _mean_of(scores_SC: Floats, constant: float) -> Floats:
+    """Mean over what is defined; what a constant scores where nothing is."""
+    known = ~np.isnan(scores_SC)
+    total = np.where(known, scores_SC, 0).sum(1)
+    return np.divide(total, known.sum(1), out=np.full(len(total), constant), where=known.any(1))
+
+
+def _accuracy(confusion: Floats) -> Floats:
+    return np.trace(confusion, axis1=1, axis2=2) / np.maximum(confusion.sum((1, 2)), 1)
+
+
+def _f1_macro(confusion: Floats) -> Floats:
+    """Mean over the classes that are there or predicted."""
+    right = np.diagonal(confusion, axis1=1, axis2=2)
+    either = confusion.sum(1) + confusion.sum(2)
+    return _mean_of(np.divide(2 * right, either, out=np.full(either.shape, np.nan), where=either > 0), 0.0)
+
+
+def _of_moments(
+    metric: str, labels: Labels, predictions: Predictions, block: NDArray[np.int64], blocks: int
+) -> _Statistic:
+    """Pearson and R², from sums of products a block; 0 where a side does not vary."""
+    known = ~np.isnan(labels)
+    truth = np.where(known, labels - np.nanmean(labels, axis=0), 0).astype(np.float64)  # centred: sums stay exact
+    guess = np.where(known, predictions - np.nanmean(labels, axis=0), 0).astype(np.float64)
+    sums = _sums(np.stack([known, truth, guess, truth**2, guess**2, truth * guess], axis=2), block, blocks)
+
+    def statistic(weights_SB: Floats) -> Floats:
+        count, t, g, tt, gg, tg = np.moveaxis(_weighted(weights_SB, sums), 2, 0)
+        count = np.maximum(count, 1)
+        varied_t, varied_g, together = tt - t * t / count, gg - g * g / count, tg - t * g / count
+        if metric == "r2":
+            error = tt - 2 * tg + gg
+            return (1 - np.divide(error, varied_t, out=np.ones_like(error), where=varied_t > 0)).mean(1)
+        spread = np.sqrt(np.maximum(varied_t, 0) * np.maximum(varied_g, 0))
+        enough = spread > _ROUNDING * np.sqrt(tt * gg)
+        pearson = np.divide(together, spread, out=np.zeros_like(spread), where=enough)
+        return (pearson**2 if metric == "pearson_squared" else pearson).mean(1)
+
+    return statistic
+
+
+def _of_ranks(
+    problem: Problem, metric: str, labels: Labels, predictions: Predictions, block: NDArray[np.int64]
+) -> _Statistic:
+    """AUROC, average precision and Spearman, a pass over ranked rows a draw."""
+    if problem.kind == "regression":
+        by_target = [ranks.Spearman.of(labels[:, c], predictions[:, c], block) for c in range(problem.outputs)]
+        return lambda weights_SB: np.stack([one(weights_SB) for one in by_target], axis=1).mean(1)
+    of = range(1, 2) if problem.classes and problem.outputs == 2 else range(problem.outputs)
+    ranked = []
+    for c in of:
+        known = np.ones(len(labels), np.bool_) if problem.classes else ~np.isnan(labels[:, c])
+        positive = labels == c if problem.classes else labels[:, c] == 1
+        ranked.append(ranks.Ranking.of(positive[known], predictions[known, c], block[known], metric))
+    constant = metrics.CONSTANT.get(metric, 0.0)
+    return lambda weights_SB: _mean_of(np.stack([one(weights_SB) for one in ranked], axis=1), constant)
