@@ -1,0 +1,177 @@
+"""Divisions: what stays together, what is held out, and what is said about it."""
+
+import random
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+
+from genomics_fm.errors import InputError
+from genomics_fm.tasks import audit, parts, splits, task
+from genomics_fm.tasks.labelled import Labelled
+from genomics_fm.tasks.problem import Problem
+from genomics_fm.tasks.rows import Rows
+
+PROBLEM = Problem("classification", ("0", "1"))
+
+
+def _drawn(length: int, draw: random.Random) -> str:
+    return "".join(draw.choices("ACGT", k=length))
+
+
+def _labelled(
+    count: int, locus: Callable[[int], str] = "row {}".format, split: list[str] | None = None, family: int = 1
+) -> Labelled:
+    """Rows of two classes; each `family` of them in a row are nearly the same sequence."""
+    draw = random.Random(count)
+    sequences: list[str] = []
+    for row in range(count):
+        founder = _drawn(120, draw) if row % family == 0 else sequences[row - row % family]
+        sequences.append(founder[:60] + draw.choice("ACGT") + founder[61:] if row % family else founder)
+    labels = np.array([row // family % 2 for row in range(count)], np.int64)
+    rows = Rows(sequences, labels, [locus(row) for row in range(count)], np.arange(count))
+    return Labelled(rows, PROBLEM, {"name": "planted", "source": "drawn"}, split)
+
+
+def _rows_of(made: task.Task) -> list[str]:
+    return [locus for rows in made.splits.values() for locus in rows.locus]
+
+
+def test_clusters_stay_together_and_every_row_is_somewhere() -> None:
+    labelled = _labelled(600, family=4)
+    made = splits.divide(labelled, seed=3)
+    assert made.about["split"]["how"] == "cluster" and made.name == "planted"
+    assert sorted(_rows_of(made)) == sorted(labelled.rows.locus)
+    where = {locus: split for split, rows in made.splits.items() for locus in rows.locus}
+    for row in range(0, 600, 4):
+        assert len({where[f"row {row + member}"] for member in range(4)}) == 1
+    shares = [len(made.splits[split]) / 600 for split in ("validation", "test")]
+    assert all(abs(share - 0.15) < 0.02 for share in shares)
+    assert made.about["split"]["clusters"] == {"number": 150, "largest": 4}
+    assert made.about["audit"]["grade"] == "none" and made.about["source"] == "drawn"
+    assert len(np.unique(made.test.block)) * 4 == len(made.test)
+    again = splits.divide(labelled, seed=3)
+    assert again.hashes == made.hashes != splits.divide(labelled, seed=4).hashes
+
+
+def test_what_the_source_says_belongs_together_does() -> None:
+    labelled = _labelled(300)
+    rows = Rows(labelled.rows.sequences, labelled.rows.labels, labelled.rows.locus, np.arange(300) // 2 % 75)
+    made = splits.divide(Labelled(rows, PROBLEM))
+    where = {locus: split for split, of in made.splits.items() for locus in of.locus}
+    assert all(where[f"row {row}"] == where[f"row {row + 1}"] == where[f"row {row + 150}"] for row in range(0, 150, 2))
+
+
+def test_a_family_of_more_than_a_fifth_is_refused_by_cluster() -> None:
+    with pytest.raises(InputError, match="largest cluster of similar sequences holds 25 of 100"):
+        splits.divide(_labelled(100, family=25))
+
+
+def test_official_splits_are_kept_and_graded() -> None:
+    names = ["Train"] * 150 + ["dev"] * 20 + ["TEST"] * 30
+    labelled = _labelled(200, split=names)
+    labelled.rows.sequences[190] = labelled.rows.sequences[5]
+    made = splits.divide(labelled)
+    assert [len(made.splits[split]) for split in ("train", "validation", "test")] == [150, 20, 30]
+    assert made.about["split"]["how"] == "official" and made.about["split"]["said"] == []
+    assert made.about["audit"]["verdict"].startswith("official split leaks: 1 of 30")
+    assert made.about["audit"]["rows_in_train"] == [20]
+    assert list(audit.clean_rows(made)) == [*range(20), *range(21, 30)]
+
+
+def test_official_test_rows_alone_get_a_validation_split_from_training() -> None:
+    names = ["train"] * 400 + ["test"] * 100
+    made = splits.divide(_labelled(500, split=names, family=2))
+    assert made.test.locus == [f"row {row}" for row in range(400, 500)]
+    assert len(made.validation) == pytest.approx(400 * 0.15 / 0.85, abs=2)
+    assert made.about["split"]["said"] == ["no official validation rows: drawn from training"]
+    assert not set(made.validation.block) & set(made.train.block)
+
+
+def test_without_official_training_rows_the_validation_rows_are_trained_on() -> None:
+    made = splits.divide(_labelled(300, split=["dev"] * 200 + ["test"] * 100))
+    assert len(made.train) + len(made.validation) == 200 and len(made.test) == 100
+    assert "validation rows are trained on" in made.about["split"]["said"][0]
+
+
+@pytest.mark.parametrize(
+    ("names", "how", "error"),
+    [
+        (["train"] * 9 + ["exam"], "auto", "split 'exam' is not known"),
+        (["train"] * 10, "official", "needs rows of test"),
+        (None, "official", "names no splits"),
+        (None, "blocks", "loci do not say where"),
+        (None, "rows", "one of auto, official"),
+    ],
+)
+def test_what_cannot_be_done_is_said(names: list[str] | None, how: splits.How, error: str) -> None:
+    with pytest.raises(InputError, match=error):
+        splits.divide(_labelled(10, split=names), how)
+
+
+def test_one_class_is_refused() -> None:
+    labelled = _labelled(30)
+    rows = Rows(labelled.rows.sequences, np.zeros(30, np.int64), labelled.rows.locus, labelled.rows.block)
+    with pytest.raises(InputError, match="rows of one class only"):
+        splits.divide(Labelled(rows, PROBLEM))
+
+
+def test_contigs_are_held_out_whole() -> None:
+    made = splits.divide(_labelled(400, lambda row: f"chr{row % 20}:{row * 1000}-{row * 1000 + 120}:+"))
+    assert made.about["split"]["how"] == "contig"
+    contigs = {split: {locus.split(":")[0] for locus in rows.locus} for split, rows in made.splits.items()}
+    assert sum(map(len, contigs.values())) == len(set.union(*contigs.values())) == 20
+    assert set(made.about["split"]["held_out"]["test"]) == contigs["test"]
+
+
+def test_blocks_have_gaps_and_their_names_are_recorded() -> None:
+    spaced = _labelled(1200, lambda row: f"20:{row * 50_000}-{row * 50_000 + 120}:.")
+    made = splits.divide(spaced)
+    described = made.about["split"]
+    assert described["how"] == "blocks"
+    starts = {split: np.array([int(one.split(":")[1].split("-")[0]) for one in rows.locus])
+              for split, rows in made.splits.items()}  # fmt: skip
+    for split in ("validation", "test"):
+        names = [f"20:{block * 5_000_000}-{(block + 1) * 5_000_000}" for block in np.unique(starts[split] // 5_000_000)]
+        assert described["held_out"][split] == names
+        others = np.concatenate([starts[other] for other in starts if other != split and other != "calibration"])
+        apart = np.abs(starts[split][:, None] - others[None]).min()
+        assert apart >= parts.GAP_BP - 120
+    gone = 1200 - sum(map(len, made.splits.values()))
+    assert gone == described["dropped_in_gaps"] > 0
+    assert not set(made.train.block) & set(made.test.block)
+    assert len(np.unique(made.test.block)) > 20  # bootstrapped by 100 kb, not by block of 5 Mb
+
+
+def test_two_contigs_or_few_blocks_fall_back_to_clusters() -> None:
+    made = splits.divide(_labelled(200, lambda row: f"chr{row % 2}:{row * 1000}-{row * 1000 + 120}:+"))
+    assert made.about["split"]["how"] == "cluster"
+
+
+def test_calibration_is_neither_validation_nor_test_and_absent_where_small() -> None:
+    made = splits.divide(_labelled(2000, family=2))
+    assert made.calibration is not None and 100 <= len(made.calibration) <= 150
+    assert not set(made.calibration.block) & set(made.train.block)
+    assert splits.divide(_labelled(700)).calibration is None
+
+
+def test_repeats_on_other_contigs_do_not_leak_into_what_we_hold_out() -> None:
+    labelled = _labelled(400, lambda row: f"chr{row % 20}:{row * 1000}-{row * 1000 + 120}:+")
+    for row in range(0, 400, 7):  # coprime to the contigs: copies on all of them
+        labelled.rows.sequences[row] = labelled.rows.sequences[0]
+    made = splits.divide(labelled)
+    assert made.about["split"]["how"] == "contig" and made.about["audit"]["counts"]["A"] == 0
+    assert made.about["split"]["dropped_like_training"] == 400 - sum(map(len, made.splits.values())) > 5
+
+
+def test_several_targets_and_labels_a_base_are_divided_too() -> None:
+    plain = _labelled(300).rows
+    numbers = np.random.default_rng(0).normal(size=(300, 2)).astype(np.float32)
+    targets = Labelled(Rows(plain.sequences, numbers, plain.locus, plain.block), Problem("regression", ("dev", "hk")))
+    made = splits.divide(targets, name="activity")
+    assert made.name == "activity" and made.test.labels.shape == (len(made.test), 2)
+
+
+def test_joined_groups_are_connected_components() -> None:
+    first, second = np.array([0, 0, 1, 2, 3, 3]), np.array([0, 1, 1, 2, 2, 3])
+    assert parts.joined(first, second).tolist() == [0, 0, 0, 1, 1, 1]
