@@ -4,18 +4,19 @@ import dataclasses
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from genomics_fm.artefacts import read_sealed_json, sha256_file, sha256_json, write_sealed_json
 from genomics_fm.errors import InputError
 from genomics_fm.inference.card import HeadCard, read_card
 from genomics_fm.inference.head import save_head, write_card
+from genomics_fm.model.heads import SequenceClassifier
 from genomics_fm.model.weights import WEIGHTS, load_encoder
 from genomics_fm.tasks import trial
 from genomics_fm.tasks.results import ArmResult
 from genomics_fm.tasks.rows import Rows
 from genomics_fm.tasks.task import Task, load
-from genomics_fm.tasks.trial import TrialConfig
+from genomics_fm.tasks.trial_config import TrialConfig
 from genomics_fm.training.loop import VOCABULARY
 from genomics_fm.vocabulary.ensemble import Ensemble
 from jobs import launch, tracking
@@ -52,15 +53,17 @@ def finetune(
         The arm as the report shows it, with `head`, its folder.
     """
     task = load(Path(config.task))
+    if not task.problem.binary or config.trial.how == "probe":
+        raise InputError(
+            f"{config.task}: a head folder holds two classes and no probe; `python -m genomics_fm.tasks.trial` runs any"
+        )
     arm = identity(config, task)
     if (folder / ARM_FILE).is_file():
         done = read_sealed_json(folder / ARM_FILE, FORMAT_VERSION, "")
         if done["identity"] == arm:
             return done
     vocabulary = Ensemble.load(Path(config.encoder) / VOCABULARY)
-    done_trial = trial.run(
-        config.trial, Path(config.encoder), vocabulary, task.train, task.validation, task.test, on_update
-    )
+    done_trial = trial.run(config.trial, Path(config.encoder), vocabulary, task, on_update)
     result = done_trial.result
     _, _, about = load_encoder(Path(config.encoder))
     hashes = {
@@ -81,10 +84,9 @@ def finetune(
         "head": str(folder),
         "hashes": hashes,
     }
-    card = _card(config, task, done_trial.classifier.bert.config, summary, hashes)
-    save_head(
-        folder, done_trial.classifier, card, vocabulary, _columns(task.validation, result.validation_predictions[:, 1])
-    )
+    module = cast(SequenceClassifier, done_trial.module)  # two classes of a sequence
+    card = _card(config, task, module.bert.config, summary, hashes)
+    save_head(folder, module, card, vocabulary, _columns(task.validation, result.validation_predictions[:, 1]))
     write_predictions(folder / "test.parquet", task.test, result)
     write_sealed_json(folder / ARM_FILE, summary)
     return summary

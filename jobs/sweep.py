@@ -15,7 +15,7 @@ from genomics_fm.tasks import bootstrap, cnn, coding_baselines, results
 from genomics_fm.tasks.fractions import nested_subset
 from genomics_fm.tasks.rows import Rows
 from genomics_fm.tasks.task import Task, load
-from genomics_fm.tasks.trial import Start, TrialConfig
+from genomics_fm.tasks.trial_config import Start, TrialConfig
 from genomics_fm.vocabulary.ensemble import Ensemble
 from jobs import finetune, launch, tracking
 from jobs.finetune import FinetuneConfig
@@ -121,9 +121,10 @@ def _search(what: str, settings: dict[str, Any]) -> tuple[float, list[tuple[floa
 
 
 def _encoder_score(config: SweepConfig, task: Task, train: Rows, validation: Rows, rate: float) -> float:
+    from genomics_fm.tasks.learning import train as train_head
+    from genomics_fm.tasks.objective import objective_of
     from genomics_fm.tasks.scoring import strand_probabilities
     from genomics_fm.tasks.trial import new_head
-    from genomics_fm.tasks.trial import train as train_head
 
     vocabulary = Ensemble.load(Path(config.encoder) / finetune.VOCABULARY)
     optimizer = dataclasses.replace(config.trial.optimizer, learning_rate=rate)
@@ -136,8 +137,8 @@ def _encoder_score(config: SweepConfig, task: Task, train: Rows, validation: Row
             updates=config.search_updates,
             optimizer=optimizer,
         )
-        head = new_head(trial, Path(config.encoder), vocabulary)
-        train_head(trial, head, vocabulary, train)
+        head = new_head(trial, Path(config.encoder), vocabulary, task.problem)
+        train_head(trial, head, vocabulary, objective_of(trial, task.problem, train.labels), train)
         strands = strand_probabilities(head, vocabulary, trial.vocabulary, validation.sequences, both_strands=True)
         scores.append(_cross_entropy(validation.labels, strands.mean(axis=0)))
     return float(np.mean(scores))

@@ -15,7 +15,7 @@ from genomics_fm.tasks.fractions import nested_subset
 from genomics_fm.tasks.problem import Problem
 from genomics_fm.tasks.rows import Rows
 from genomics_fm.tasks.task import Task, load, save
-from genomics_fm.tasks.trial import TrialConfig
+from genomics_fm.tasks.trial_config import TrialConfig
 from genomics_fm.vocabulary.bpe import BpeVocabulary
 from genomics_fm.vocabulary.ensemble import Ensemble
 from genomics_fm.vocabulary.kmer import KmerVocabulary

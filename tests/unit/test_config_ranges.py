@@ -9,7 +9,7 @@ from genomics_fm.errors import InputError
 from genomics_fm.model.encoder import EncoderConfig
 from genomics_fm.pretraining.masking import MaskingConfig
 from genomics_fm.pretraining.stream import StreamConfig
-from genomics_fm.tasks.trial import TrialConfig
+from genomics_fm.tasks.trial_config import TrialConfig
 from genomics_fm.training.config import TrainingConfig
 from genomics_fm.training.optimizer import OptimizerConfig
 from jobs.config import parse

@@ -6,6 +6,7 @@ from genomics_fm.genome.alphabet import reverse_complement
 from genomics_fm.model.encoder import EncoderConfig
 from genomics_fm.model.heads import SequenceClassifier, new_classifier
 from genomics_fm.tasks import scoring
+from genomics_fm.tasks.documents import batches
 from genomics_fm.tasks.scoring import strand_probabilities
 from genomics_fm.vocabulary.ensemble import Ensemble
 from tests.corpora import dna
@@ -62,7 +63,7 @@ def test_it_is_the_probability_of_class_1(classifier: SequenceClassifier, vocabu
 
 def test_batches_hold_every_document_once_within_the_limit() -> None:
     lengths = [30, 250, 40, 1, 30, 100, 60, 3]
-    found = list(scoring.batches(lengths, 100))
+    found = list(batches(lengths, 100))
     assert sorted(i for batch in found for i in batch) == list(range(8))
     assert all(sum(lengths[i] for i in batch) <= 100 or len(batch) == 1 for batch in found)
     assert len(found) == 4

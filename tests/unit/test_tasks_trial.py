@@ -12,10 +12,13 @@ from genomics_fm.genome.alphabet import reverse_complement
 from genomics_fm.model.encoder import EncoderConfig
 from genomics_fm.model.heads import new_language_model
 from genomics_fm.model.weights import load_encoder, save_encoder
-from genomics_fm.tasks import trial
+from genomics_fm.tasks import learning, trial
 from genomics_fm.tasks.fractions import nested_subset
+from genomics_fm.tasks.objective import Objective, objective_of
+from genomics_fm.tasks.problem import Problem
 from genomics_fm.tasks.rows import Rows
-from genomics_fm.tasks.trial import TrialConfig
+from genomics_fm.tasks.task import Task
+from genomics_fm.tasks.trial_config import TrialConfig
 from genomics_fm.training.optimizer import OptimizerConfig
 from genomics_fm.vocabulary.ensemble import Ensemble
 from tests.corpora import dna
@@ -34,6 +37,8 @@ def made_up(count: int, seed: int) -> Rows:
 
 
 TRAIN, VALIDATION, TEST = made_up(40, 0), made_up(24, 1), made_up(24, 2)
+PROBLEM = Problem("classification", ("poor", "rich"))
+TASK = Task("made up", PROBLEM, {"train": TRAIN, "validation": VALIDATION, "test": TEST})
 
 
 def encoder(folder: Path, vocabulary: Ensemble, seed: int = 0) -> Path:
@@ -49,7 +54,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory, vocabulary: Ensemble) -> Pa
 
 def run(folder: Path, ensemble: Ensemble, /, **changes: object) -> trial.Trial:
     config = dataclasses.replace(CONFIG, **changes)  # type: ignore[arg-type]
-    return trial.run(config, folder, ensemble, TRAIN, VALIDATION, TEST)
+    return trial.run(config, folder, ensemble, TASK)
 
 
 def probabilities(done: trial.Trial) -> bytes:
@@ -74,8 +79,8 @@ def test_scratch_takes_the_encoders_size_and_nothing_else(tmp_path: Path, folder
 
 
 def test_both_starts_have_the_same_fresh_head(folder: Path, vocabulary: Ensemble) -> None:
-    pretrained = trial.new_head(CONFIG, folder, vocabulary)
-    scratch = trial.new_head(dataclasses.replace(CONFIG, start="scratch"), folder, vocabulary)
+    pretrained = trial.new_head(CONFIG, folder, vocabulary, PROBLEM)
+    scratch = trial.new_head(dataclasses.replace(CONFIG, start="scratch"), folder, vocabulary, PROBLEM)
     for name in ("pooler.weight", "classifier.weight"):
         assert torch.equal(pretrained.get_parameter(name), scratch.get_parameter(name))
     _, tensors, _ = load_encoder(folder)
@@ -90,7 +95,7 @@ def test_it_learns_and_probabilities_are_of_class_1(folder: Path, vocabulary: En
     assert done.result.test["mcc"] > 0.7 and done.result.validation["mcc"] > 0.7
     test = done.result.test_predictions[:, 1]
     assert test[TEST.labels == 1].mean() > test[TEST.labels == 0].mean() + 0.3
-    assert not done.classifier.training
+    assert not done.module.training
 
 
 def test_what_an_arm_says_about_itself(folder: Path, vocabulary: Ensemble) -> None:
@@ -103,8 +108,9 @@ def test_what_an_arm_says_about_itself(folder: Path, vocabulary: Ensemble) -> No
 
 def test_probabilities_are_the_mean_of_both_strands(folder: Path, vocabulary: Ensemble) -> None:
     turned = dataclasses.replace(TEST, sequences=[*map(reverse_complement, TEST.sequences)])
-    one = trial.run(CONFIG, folder, vocabulary, TRAIN, VALIDATION, TEST).result.test_predictions
-    other = trial.run(CONFIG, folder, vocabulary, TRAIN, VALIDATION, turned).result.test_predictions
+    other_task = dataclasses.replace(TASK, splits={**TASK.splits, "test": turned})
+    one = trial.run(CONFIG, folder, vocabulary, TASK).result.test_predictions
+    other = trial.run(CONFIG, folder, vocabulary, other_task).result.test_predictions
     np.testing.assert_allclose(one, other, atol=1e-6)
 
 
@@ -128,7 +134,8 @@ def shown(vocabulary: Ensemble, rows: Rows, **changes: object) -> tuple[list[lis
         names[tuple(vocabulary.document("bpe", sequence).tolist())] = (i, False)
         names[tuple(vocabulary.document("bpe", reverse_complement(sequence)).tolist())] = (i, True)
     recorder = Recorder()
-    trial.train(dataclasses.replace(CONFIG, **changes), recorder, vocabulary, rows)  # type: ignore[arg-type]
+    config = dataclasses.replace(CONFIG, **changes)  # type: ignore[arg-type]
+    learning.train(config, recorder, vocabulary, objective_of(config, PROBLEM, rows.labels), rows)
     updates = [[names[document][0] for document in update] for update in recorder.seen]
     return updates, [names[document][1] for update in recorder.seen for document in update]
 
@@ -159,8 +166,11 @@ def test_only_the_nested_subset_of_the_capped_rows_is_used(
 ) -> None:
     used: dict[float, Rows] = {}
 
-    def spy(config: TrialConfig, classifier: nn.Module, vocabulary: Ensemble, rows: Rows, _: object) -> None:
+    def spy(
+        config: TrialConfig, module: nn.Module, vocabulary: Ensemble, objective: Objective, rows: Rows, *_: object
+    ) -> learning.Course:
         used[config.fraction] = rows
+        return learning.Course(len(rows))
 
     monkeypatch.setattr(trial, "train", spy)
     for fraction in (0.25, 0.5, 1.0):
@@ -172,7 +182,7 @@ def test_only_the_nested_subset_of_the_capped_rows_is_used(
 
 def test_the_rate_of_progress_is_told(folder: Path, vocabulary: Ensemble) -> None:
     told: list[tuple[int, float]] = []
-    trial.run(CONFIG, folder, vocabulary, TRAIN, VALIDATION, TEST, lambda done, loss: told.append((done, loss)))
+    trial.run(CONFIG, folder, vocabulary, TASK, lambda done, loss: told.append((done, loss)))
     assert [done for done, _ in told] == [1, 2, 3, 4]
     assert told[0][1] == pytest.approx(np.log(2), abs=0.1)
 

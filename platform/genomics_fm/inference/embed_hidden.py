@@ -11,7 +11,7 @@ from genomics_fm.errors import InputError
 from genomics_fm.inference.embed_windows import Window
 from genomics_fm.model.encoder import Encoder
 from genomics_fm.model.pooling import LEADING_TOKENS, TRAILING_TOKENS, cls_of, content_of, mean_of_content
-from genomics_fm.tasks.scoring import batches
+from genomics_fm.tasks.documents import batches
 from genomics_fm.vocabulary.special import CLS_ID, SEP_ID
 
 FRAME_TOKENS = LEADING_TOKENS + TRAILING_TOKENS

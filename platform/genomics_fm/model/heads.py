@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from genomics_fm.errors import require
 from genomics_fm.model.encoder import Encoder, EncoderConfig, initialise
+from genomics_fm.model.pieces import encode_any_length
 from genomics_fm.model.pooling import AttentionPooling, cls_of, content_of, mean_of_content
 
 Pooling = Literal["mean", "cls", "attention"]
@@ -74,12 +75,20 @@ class MaskedLanguageModel(nn.Module):
 
 
 class SequenceClassifier(nn.Module):
-    """Encoder, pooling over the sequence, dense-tanh, one linear layer (SPEC E6, R21).
+    """Encoder, pooling over the sequence, dense-tanh, one linear layer (SPEC E6, R21); a probe has no dense-tanh.
 
-    Its logits mean what the loss it is trained with makes of them; see `model.losses`.
+    Its logits mean what the loss it is trained with makes of them; see `model.losses`. Sequences may be of any
+    length, also where positions are learned (R18).
     """
 
-    def __init__(self, config: EncoderConfig, outputs: int, pooling: Pooling = "mean", dropout: float = 0.0) -> None:
+    def __init__(
+        self,
+        config: EncoderConfig,
+        outputs: int,
+        pooling: Pooling = "mean",
+        dropout: float = 0.0,
+        dense: bool = True,
+    ) -> None:
         """A classifier whose weights are not yet drawn.
 
         Args:
@@ -87,6 +96,7 @@ class SequenceClassifier(nn.Module):
             outputs: classes, labels or targets.
             pooling: over content tokens, or the CLS token, which masked language modelling leaves untrained.
             dropout: of the pooled vector, while training; drawn from torch's global generator.
+            dense: with the dense-tanh `pooler` between pooling and the last layer.
 
         Raises:
             InputError: an unknown pooling.
@@ -95,16 +105,20 @@ class SequenceClassifier(nn.Module):
         require(pooling in get_args(Pooling), "pooling", pooling, f"one of {', '.join(get_args(Pooling))}")
         self.bert = Encoder(config)
         self.pooling = pooling
+        self.dense = dense
         if pooling == "attention":
             self.attention = AttentionPooling(config.width)
-        self.pooler = nn.Linear(config.width, config.width)
+        if dense:
+            self.pooler = nn.Linear(config.width, config.width)
         self.dropout = nn.Dropout(dropout)
         self.classifier = nn.Linear(config.width, outputs)
 
     def forward(self, ids_N: Tensor, lengths: list[int]) -> Tensor:
         """Logits of each document, (B, C) float32."""
-        pooled_BD = self.pool(self.bert(ids_N, lengths), lengths)
-        return self.classifier(self.dropout(torch.tanh(self.pooler(pooled_BD)))).float()
+        pooled_BD = self.pool(encode_any_length(self.bert, ids_N, lengths), lengths)
+        if self.dense:
+            pooled_BD = torch.tanh(self.pooler(pooled_BD))
+        return self.classifier(self.dropout(pooled_BD)).float()
 
     def pool(self, hidden_ND: Tensor, lengths: list[int]) -> Tensor:
         """One vector a document, (B, D) float32."""
@@ -118,7 +132,10 @@ class SequenceClassifier(nn.Module):
 
 
 class TokenClassifier(nn.Module):
-    """Encoder and one linear layer on every content token; `pooling.mean_over_bases` makes it one on every base."""
+    """Encoder and one linear layer on every content token; `pooling.mean_over_bases` makes it one on every base.
+
+    Sequences may be of any length, also where positions are learned (R18).
+    """
 
     def __init__(self, config: EncoderConfig, outputs: int, dropout: float = 0.0) -> None:
         super().__init__()
@@ -129,7 +146,8 @@ class TokenClassifier(nn.Module):
     def forward(self, ids_N: Tensor, lengths: list[int]) -> Tensor:
         """Logits of content tokens in packed order, (T, C) float32, without CLS, prompts and SEP."""
         place_T = content_of(lengths, ids_N.device).place_T
-        return self.classifier(self.dropout(self.bert(ids_N, lengths)[place_T])).float()
+        hidden_ND = encode_any_length(self.bert, ids_N, lengths)
+        return self.classifier(self.dropout(hidden_ND[place_T])).float()
 
 
 def new_language_model(config: EncoderConfig, seed: int) -> MaskedLanguageModel:
@@ -140,10 +158,15 @@ def new_language_model(config: EncoderConfig, seed: int) -> MaskedLanguageModel:
 
 
 def new_classifier(
-    config: EncoderConfig, outputs: int, seed: int, pooling: Pooling = "mean", dropout: float = 0.0
+    config: EncoderConfig,
+    outputs: int,
+    seed: int,
+    pooling: Pooling = "mean",
+    dropout: float = 0.0,
+    dense: bool = True,
 ) -> SequenceClassifier:
     """A freshly initialised classifier; the same seed gives the same weights."""
-    model = SequenceClassifier(config, outputs, pooling, dropout)
+    model = SequenceClassifier(config, outputs, pooling, dropout, dense)
     initialise(model, torch.Generator().manual_seed(seed))
     return model
 

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from genomics_fm.artefacts import sha256_bytes, write_bytes
 from genomics_fm.errors import CorruptArtefact, InputError
 from genomics_fm.model.encoder import EncoderConfig
-from genomics_fm.model.heads import MaskedLanguageModel, SequenceClassifier
+from genomics_fm.model.heads import MaskedLanguageModel, SequenceClassifier, TokenClassifier
 from genomics_fm.storage import Folder
 
 FORMAT_VERSION = 1
@@ -122,7 +122,9 @@ def load_language_model(folder: Path) -> tuple[MaskedLanguageModel, dict[str, An
     return model.eval(), about
 
 
-def load_into_classifier(classifier: SequenceClassifier, tensors: dict[str, Tensor], where: str) -> None:
+def load_into_classifier(
+    classifier: SequenceClassifier | TokenClassifier, tensors: dict[str, Tensor], where: str
+) -> None:
     """Give a classifier the encoder of a pretrained masked language model; its own layers stay."""
     prefix = "bert."
     load_into(classifier.bert, {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}, where)

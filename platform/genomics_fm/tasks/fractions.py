@@ -4,6 +4,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from genomics_fm.errors import require
+from genomics_fm.tasks.problem import Problem
+from genomics_fm.tasks.rows import Labels
+
+QUANTILES = 10
+"""Strata of a regression."""
 
 
 def nested_order(labels: NDArray[np.int64], seed: int) -> NDArray[np.int64]:
@@ -40,3 +45,49 @@ def nested_subset(labels: NDArray[np.int64], fraction: float, seed: int, cap: in
     subset = nested_order(labels, seed)[: int(fraction * total + 0.5)]
     complete = len(np.unique(labels[subset])) == len(np.unique(labels))
     return subset if complete else subset[:0]
+
+
+def strata(problem: Problem, labels: Labels) -> NDArray[np.int64]:
+    """What each row is stratified by, (N,).
+
+    A class stands for itself. Of labels, and of the classes of bases, a row counts under its rarest (−1: it has
+    none), which is where iterative stratification begins. Of targets, the first measured one decides, by deciles
+    (−1: none was measured).
+    """
+    if problem.kind == "classification":
+        return labels
+    if problem.kind == "regression":
+        return _deciles(labels)
+    if problem.kind == "per-base":
+        held_NC = np.array([[bool((row == number).any()) for number in range(problem.outputs)] for row in labels])
+    else:
+        held_NC = labels == 1
+    rank_C = np.empty(problem.outputs, np.int64)
+    order = np.argsort(held_NC.sum(0), kind="stable")
+    rank_C[order] = np.arange(problem.outputs)
+    rarest_N = np.where(held_NC, rank_C, problem.outputs).min(axis=1)
+    return np.where(rarest_N < problem.outputs, order[np.minimum(rarest_N, problem.outputs - 1)], -1)
+
+
+def _deciles(labels_NC: Labels) -> NDArray[np.int64]:
+    """Which tenth of its target a row's value falls into; −1 where no target of the row was measured."""
+    measured_NC = ~np.isnan(labels_NC)
+    target_N = np.where(measured_NC.any(1), measured_NC.argmax(1), -1)
+    found_N = np.full(len(labels_NC), -1)
+    for target in range(labels_NC.shape[1]):
+        rows = np.flatnonzero(target_N == target)
+        rank = np.empty(len(rows), np.int64)
+        rank[np.argsort(labels_NC[rows, target], kind="stable")] = np.arange(len(rows))
+        found_N[rows] = rank * QUANTILES // max(len(rows), 1)
+    return found_N
+
+
+def subset_of(
+    problem: Problem, labels: Labels, fraction: float, seed: int, cap: int | None = None
+) -> NDArray[np.int64]:
+    """`nested_subset` of rows of any problem; only where rows are classes must each class keep a row."""
+    if problem.kind == "classification":
+        return nested_subset(labels, fraction, seed, cap)
+    require(0 < fraction <= 1, "fraction", fraction, "a share above 0, at most 1")
+    total = len(labels) if cap is None else min(cap, len(labels))
+    return nested_order(strata(problem, labels), seed)[: int(fraction * total + 0.5)]

@@ -1,183 +1,227 @@
-"""One finetuning of an encoder on one task: a function of its config, its rows and its weights, without Ray."""
+"""One answer of an encoder to one task: a function of its config, its rows and its weights, without Ray.
+
+`python -m genomics_fm.tasks.trial trials.json` runs trials one after the other; see `trials`.
+"""
 
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any
 
 import numpy as np
 import torch
-import torch.nn.functional as F
-from torch import nn
 
-from genomics_fm.errors import InputError, require
-from genomics_fm.genome.alphabet import reverse_complement
+from genomics_fm.errors import EnvironmentFault, InputError
 from genomics_fm.model.encoder import EncoderConfig
-from genomics_fm.model.heads import Pooling, SequenceClassifier, new_classifier
-from genomics_fm.model.weights import load_encoder, load_into_classifier, set_deterministic
-from genomics_fm.randomness import bits, key, uniform
-from genomics_fm.tasks import results
-from genomics_fm.tasks.fractions import nested_subset
+from genomics_fm.model.heads import SequenceClassifier, TokenClassifier, new_classifier, new_token_classifier
+from genomics_fm.model.lora import LoraSettings, add_lora, merge_lora
+from genomics_fm.model.weights import encoder_about, load_encoder, load_into_classifier, set_deterministic
+from genomics_fm.tasks import metrics, probe, results
+from genomics_fm.tasks.features import Features
+from genomics_fm.tasks.fractions import subset_of
+from genomics_fm.tasks.learning import OnUpdate, train
+from genomics_fm.tasks.objective import Objective, objective_of
 from genomics_fm.tasks.problem import Problem
 from genomics_fm.tasks.results import ArmResult
 from genomics_fm.tasks.rows import Rows
-from genomics_fm.tasks.scoring import strand_probabilities
-from genomics_fm.training.optimizer import OptimizerConfig, adamw, learning_rate, set_learning_rate
+from genomics_fm.tasks.scoring import BATCH_TOKENS, Predictions, Strands, mean_of_strands, predict
+from genomics_fm.tasks.task import Task
+from genomics_fm.tasks.trial_config import TrialConfig
 from genomics_fm.vocabulary.ensemble import Ensemble
 
-Start = Literal["pretrained", "scratch"]
-CLASSES = 2
-
-
-def _finetuning_optimizer() -> OptimizerConfig:
-    return OptimizerConfig(learning_rate=1e-3, betas=(0.9, 0.999), eps=1e-8, weight_decay=0.01, warmup_steps=6)
-
-
-@dataclass(frozen=True)
-class TrialConfig:
-    """One arm of a comparison.
-
-    Attributes:
-        vocabulary: which of the ensemble's vocabularies reads the sequences.
-        start: from pretrained weights, or from the same architecture's initialisation.
-        fraction: share of the (capped) training rows whose labels are used.
-        seed: of the subset, the initialisation and the order.
-        updates: the same in every arm (R23).
-        batch_rows: sequences an update.
-        cap: most training rows at fraction 1; fraction 1 is seen at least once when updates·batch_rows ≥ cap.
-        pooling: of the head.
-        threads: torch threads.
-        optimizer: AdamW; its learning rate is chosen once and frozen.
-    """
-
-    vocabulary: str = "bpe"
-    start: Start = "pretrained"
-    fraction: float = 1.0
-    seed: int = 0
-    updates: int = 64
-    batch_rows: int = 32
-    cap: int = 2048
-    pooling: Pooling = "mean"
-    threads: int = 1
-    optimizer: OptimizerConfig = field(default_factory=_finetuning_optimizer)
-
-    def __post_init__(self) -> None:
-        require(0 < self.fraction <= 1, "fraction", self.fraction, "a share above 0, at most 1")
-        for name, least in (("updates", 1), ("batch_rows", 1), ("cap", 2), ("threads", 1), ("seed", 0)):
-            require(getattr(self, name) >= least, name, getattr(self, name), f"at least {least}")
-
-    @property
-    def name(self) -> str:
-        return f"{self.start} {self.vocabulary}"
+Module = SequenceClassifier | TokenClassifier
 
 
 @dataclass(frozen=True)
 class Trial:
-    """A finished finetuning: the classifier and its scores."""
+    """A finished trial.
 
-    classifier: SequenceClassifier
+    Attributes:
+        module: the classifier, in evaluation mode on its device; its outputs are logits, or values of targets.
+        result: its scores and predictions.
+        converged: whether training had come to an end (`Course.converged`); None: not known. A probe always has.
+        rows_seen: training rows of all updates, with repetitions; of a probe its rows.
+        curve: evaluations in the course of training; of a probe the penalties tried.
+        weights: what classes, or positives of labels, weighed in the loss; None: 1 each.
+    """
+
+    module: Module
     result: ArmResult
+    converged: bool | None
+    rows_seen: int
+    curve: list[dict[str, Any]]
+    weights: list[float] | None
 
 
-def _documents(vocabulary: Ensemble, name: str, rows: Rows) -> tuple[list[np.ndarray], list[np.ndarray]]:
-    """Token ids of every row as it stands and of its reverse complement."""
-    forward = [vocabulary.document(name, sequence) for sequence in rows.sequences]
-    return forward, [vocabulary.document(name, reverse_complement(sequence)) for sequence in rows.sequences]
+def new_head(config: TrialConfig, encoder_folder: Path, vocabulary: Ensemble, problem: Problem) -> Module:
+    """The classifier a trial starts with: pretrained encoder or not, and a fresh head either way.
 
-
-def _batch(order_key: int, update: int, rows: int, size: int) -> np.ndarray:
-    """Rows of one update: every row once an epoch, in an order that depends on epoch and seed alone."""
-    index = np.arange(update * size, (update + 1) * size)
-    epochs = {epoch: np.argsort(bits(key(order_key, epoch), rows)) for epoch in set((index // rows).tolist())}
-    return np.array([epochs[int(i) // rows][i % rows] for i in index])
-
-
-def train(
-    config: TrialConfig,
-    classifier: SequenceClassifier,
-    vocabulary: Ensemble,
-    rows: Rows,
-    on_update: Callable[[int, float], None] | None = None,
-) -> None:
-    """Finetune a classifier in place on an unstranded task, each strand half of the time (R20)."""
-    strands = _documents(vocabulary, config.vocabulary, rows)
-    labels = torch.from_numpy(rows.labels)
-    optimizer = adamw(classifier, config.optimizer)
-    classifier.train()
-    for update in range(config.updates):
-        picked = _batch(key(config.seed, "finetuning order"), update, len(rows), min(config.batch_rows, len(rows)))
-        flip = uniform(key(config.seed, "finetuning strand", update), len(picked)) < 0.5
-        documents = [strands[int(turned)][row] for row, turned in zip(picked, flip, strict=True)]
-        set_learning_rate(optimizer, learning_rate(config.optimizer, update, config.updates))
-        logits_BC = classifier(
-            torch.from_numpy(np.concatenate(documents)).long(), [len(document) for document in documents]
-        )
-        loss = F.cross_entropy(logits_BC, labels[picked])
-        optimizer.zero_grad()
-        loss.backward()
-        nn.utils.clip_grad_norm_(classifier.parameters(), config.optimizer.clip_norm)
-        optimizer.step()
-        if on_update is not None:
-            on_update(update + 1, loss.item())
-    classifier.eval()
-
-
-def new_head(config: TrialConfig, encoder_folder: Path, vocabulary: Ensemble) -> SequenceClassifier:
-    """The classifier an arm starts with: pretrained encoder or not, and a fresh head either way."""
+    Raises:
+        InputError: no encoder there, or one that was pretrained with another vocabulary.
+        CorruptArtefact: its weights disagree with their hash.
+    """
     encoder, tensors, about = load_encoder(encoder_folder)
     if about.get("vocabulary_sha256", vocabulary.sha256) != vocabulary.sha256:
         raise InputError(f"{encoder_folder}: pretrained with another vocabulary; give the one in its folder")
     shape = EncoderConfig(**{**asdict(encoder), "vocabulary_size": vocabulary.size})
-    classifier = new_classifier(shape, CLASSES, config.seed, config.pooling)
+    if problem.kind == "per-base":
+        module: Module = new_token_classifier(shape, problem.outputs, config.seed)
+    else:
+        dense = config.how != "probe"
+        module = new_classifier(shape, problem.outputs, config.seed, config.pooling, dense=dense)
     if config.start == "pretrained":
-        load_into_classifier(classifier, tensors, str(encoder_folder))
-    return classifier
+        load_into_classifier(module, tensors, str(encoder_folder))
+    return module
+
+
+def device_of(config: TrialConfig) -> torch.device:
+    """Where a trial computes.
+
+    Raises:
+        EnvironmentFault: CUDA is asked for, and there is none.
+    """
+    there = torch.cuda.is_available()
+    if config.device == "cuda" and not there:
+        raise EnvironmentFault("device cuda: there is none; give cpu or auto")
+    return torch.device("cuda" if there and config.device != "cpu" else "cpu")
 
 
 def run(
     config: TrialConfig,
     encoder_folder: Path,
     vocabulary: Ensemble,
-    train_rows: Rows,
-    validation: Rows,
-    test: Rows,
-    on_update: Callable[[int, float], None] | None = None,
+    task: Task,
+    on_update: OnUpdate | None = None,
+    cache: Path | None = None,
 ) -> Trial:
-    """Finetune on a nested subset of the training rows and score validation and test.
+    """Learn a task from a nested subset of its training rows, and score validation and test.
 
     Args:
-        config: of the arm.
+        config: of the trial.
         encoder_folder: of the pretrained encoder; its size is used in both starts.
         vocabulary: the ensemble the encoder was trained with.
-        train_rows: all of them; subset and cap are taken here.
-        validation: scored, never trained on.
-        test: scored, never trained on.
-        on_update: receives (updates made, loss of the last).
+        task: subset and cap are taken of its training rows; validation chooses; calibration and test are predicted.
+        on_update: told of every update.
+        cache: folder where a probe keeps the encoder's states.
+
+    Raises:
+        InputError: a fraction too small, an encoder of another vocabulary, a problem that a probe cannot answer.
     """
     set_deterministic(config.threads)
     started = time.perf_counter()
-    subset = nested_subset(train_rows.labels, config.fraction, config.seed, config.cap)
+    subset = subset_of(task.problem, task.train.labels, config.fraction, config.seed, config.cap)
     if len(subset) == 0:
         raise InputError(f"fraction {config.fraction}: leaves a class without any row; take more labels")
-    classifier = new_head(config, encoder_folder, vocabulary)
-    train(config, classifier, vocabulary, train_rows.take(subset), on_update)
-
-    def predictions(rows: Rows) -> np.ndarray:
-        strands = strand_probabilities(classifier, vocabulary, config.vocabulary, rows.sequences, both_strands=True)
-        return results.of_two(strands.mean(axis=0))
-
+    rows = task.train.take(np.sort(subset) if config.how == "probe" else subset)
+    module = new_head(config, encoder_folder, vocabulary, task.problem).to(device_of(config))
+    arm = _Arm(config, vocabulary, task, rows, module, objective_of(config, task.problem, rows.labels))
+    learnt = arm.probe(_features(arm, encoder_folder, cache)) if config.how == "probe" else arm.train(on_update)
     result = results.score(
-        Problem("classification", tuple(map(str, range(CLASSES)))),
-        validation,
-        test,
+        task.problem,
+        task.validation,
+        task.test,
         name=config.name,
+        validation_predictions=learnt.predictions["validation"],
+        test_predictions=learnt.predictions["test"],
+        calibration_predictions=learnt.predictions.get("calibration"),
         fraction=config.fraction,
         capped=True,
-        labels_seen=min(len(subset), config.updates * config.batch_rows),
-        validation_predictions=predictions(validation),
-        test_predictions=predictions(test),
+        labels_seen=min(len(rows), learnt.rows_seen),
         seconds=time.perf_counter() - started,
-        chosen={"learning_rate": config.optimizer.learning_rate, "updates": config.updates, "seed": config.seed},
+        chosen={**learnt.chosen, "seed": config.seed},
     )
-    return Trial(classifier, result)
+    weights = None if arm.objective.weight_C is None else arm.objective.weight_C.tolist()
+    return Trial(module, result, learnt.converged, learnt.rows_seen, learnt.curve, weights)
+
+
+@dataclass(frozen=True)
+class _Learnt:
+    """What training or fitting made of an arm; predictions by split."""
+
+    predictions: dict[str, Predictions]
+    rows_seen: int
+    converged: bool | None
+    curve: list[dict[str, Any]]
+    chosen: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class _Arm:
+    """A trial whose rows are taken and whose module stands."""
+
+    config: TrialConfig
+    vocabulary: Ensemble
+    task: Task
+    rows: Rows
+    module: Module
+    objective: Objective
+
+    def train(self, on_update: OnUpdate | None) -> _Learnt:
+        """Train every weight, or adapters."""
+        config, module = self.config, self.module
+        if config.how == "lora":
+            add_lora(module, LoraSettings(r=config.lora_rank, seed=config.seed)).to(device_of(config))
+        validate = self._validation() if config.evaluations else None
+        course = train(config, module, self.vocabulary, self.objective, self.rows, validate, on_update)
+        if config.how == "lora":
+            merge_lora(module)
+        self.objective.fold(module)
+        found = {split: mean_of_strands(self._strands(rows)) for split, rows in self._scored()}
+        chosen = {"learning_rate": config.optimizer.learning_rate, "updates": course.updates}
+        return _Learnt(found, course.rows_seen, course.converged, course.curve(), chosen)
+
+    def probe(self, features: Features) -> _Learnt:
+        """Fit the last layer to the encoder's states."""
+        chosen = probe.fit(self.objective, features, self.rows, self.task.validation)
+        found = {split: probe.predictions(self.task.problem, features, rows) for split, rows in self._scored()}
+        curve = [{"penalty": penalty, "validation": value} for penalty, value in chosen.tried.items()]
+        return _Learnt(found, len(self.rows), True, curve, {"penalty": chosen.penalty})
+
+    def _scored(self) -> list[tuple[str, Rows]]:
+        """Splits that are predicted, and their rows."""
+        return [(split, rows) for split, rows in self.task.splits.items() if split != "train" and len(rows)]
+
+    def _strands(self, rows: Rows) -> Strands:
+        name, bf16 = self.config.vocabulary, self.config.precision == "bf16"
+        return predict(self.module, self.vocabulary, name, rows.sequences, self.task.problem, bf16=bf16)
+
+    def _validation(self) -> Callable[[], float]:
+        """What scores the module as it stands in the course of training."""
+        problem, rows = self.task.problem, self.task.validation
+        few = rows.take(subset_of(problem, rows.labels, 1.0, 0, self.config.evaluation_rows))
+
+        def validate() -> float:
+            found = mean_of_strands(self.objective.values(self._strands(few)))
+            return metrics.evaluate(problem, few.labels, found)[problem.metric]
+
+        return validate
+
+
+def _features(arm: _Arm, encoder_folder: Path, cache: Path | None) -> Features:
+    """How an arm's encoder turns sequences into features."""
+    if isinstance(arm.module, TokenClassifier):
+        raise InputError("how probe: a class of every base is not a question to pooled states; give full or lora")
+    config, (_, weights, _) = arm.config, encoder_about(encoder_folder)
+    encoder = weights if config.start == "pretrained" else f"like {weights}, of seed {config.seed}"
+    return Features(
+        module=arm.module,
+        vocabulary=arm.vocabulary,
+        name=config.vocabulary,
+        encoder=encoder,
+        both_strands=not arm.task.problem.stranded,
+        batch_tokens=BATCH_TOKENS,
+        bf16=config.precision == "bf16",
+        cache=cache,
+    )
+
+
+def main() -> None:
+    """The command line."""
+    from genomics_fm.tasks.trials import main as run_trials
+
+    run_trials()
+
+
+if __name__ == "__main__":
+    main()
