@@ -1,11 +1,13 @@
 """What `genomics-fm check` does with a file: tells its kind, reads it strictly, and says what is in it."""
 
+import json
 import sys
 import time
 import traceback
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -15,9 +17,13 @@ from genomics_fm.genome.bed import BedInterval, stream_bed
 from genomics_fm.genome.reader import stream_genome
 from genomics_fm.genome.records import assembly_sum
 
+if TYPE_CHECKING:
+    from genomics_fm.tasks.layout import Layout
+    from genomics_fm.tasks.read_data import Data
+
 PROGRESS_SECONDS = 2.0
 
-_GENOME, _VARIANTS, _BED, _SOURCES = "genome", "variants", "BED", "source list"
+_GENOME, _VARIANTS, _BED, _SOURCES, _TABLE = "genome", "variants", "BED", "source list", "table of labels"
 _HEAD_BYTES = 1 << 14
 _NAMES_SHOWN = 3
 _COMPRESSED = (".gz", ".bgz", ".bgzf", ".xz", ".zst")
@@ -25,8 +31,9 @@ _SUFFIXES = {
     **dict.fromkeys((".vcf", ".bcf"), _VARIANTS),
     **dict.fromkeys((".bed", ".narrowpeak", ".broadpeak"), _BED),
     **dict.fromkeys((".tsv", ".yaml", ".yml"), _SOURCES),
+    **dict.fromkeys((".csv", ".parquet"), _TABLE),
 }
-_BEGINNINGS = {b">": _GENOME, b"LOCUS": _GENOME, b"##fileformat=VCF": _VARIANTS, b"BCF": _VARIANTS}
+_BEGINNINGS = {b">": _GENOME, b"LOCUS": _GENOME, b"##fileformat=VCF": _VARIANTS, b"BCF": _VARIANTS, b"PAR1": _TABLE}
 _SOURCE_COLUMNS = {b"location", b"species"}
 
 
@@ -75,54 +82,98 @@ class Genome:
         self.sha256 = assembly_sum(found).hexdigest()
 
 
-def check_files(locations: Sequence[str], genome: str | None, debug: bool = False) -> int:
+def check_files(
+    locations: Sequence[str],
+    genome: str | None,
+    debug: bool = False,
+    layout: "Layout | None" = None,
+    as_json: bool = False,
+) -> int:
     """Check one file after the other; what is in them goes to stdout, what is wrong to stderr.
 
     Args:
         locations: the files.
         genome: the genome that VCF and BED files belong to.
         debug: whether to show tracebacks.
+        layout: of tables of labels; the plain one otherwise.
+        as_json: a line of JSON a file on stdout: `file`, `ok`, and what was found or the error.
 
     Returns:
         The exit code: 0, or that of the first error.
     """
-    refused = 0
     belongs_to = Genome(genome) if genome else None
-    for location in locations:
-        try:
-            print(f"{location}: {describe(location, belongs_to)}", flush=True)
-        except GenomicsFmError as error:
-            refused = refused or error.exit_code
-            if debug:
-                traceback.print_exc()
-            print(f"error: {error}", file=sys.stderr, flush=True)
-    return refused
+    codes = [
+        _check(location, lambda location=location: examine(location, belongs_to, layout), debug, as_json)  # type: ignore[misc]
+        for location in locations
+    ]
+    return next(filter(None, codes), 0)
 
 
-def describe(location: str, genome: Genome | None = None) -> str:
-    """What is in a file, for people; it was then read to its end.
+def check_data(data: "Data", debug: bool = False, as_json: bool = False) -> int:
+    """Check files that are labelled rows together, as `check_files` does one by one."""
+    from genomics_fm.tasks import check, read_data
+
+    name = data.files[0] if len(data.files) == 1 else f"{len(data.files)} files"
+    return _check(name, lambda: check.summary(read_data.read(data)), debug, as_json)
+
+
+def _check(name: str, look: Callable[[], dict[str, Any]], debug: bool, as_json: bool) -> int:
+    try:
+        found = look()
+    except GenomicsFmError as error:
+        if debug:
+            traceback.print_exc()
+        if as_json:
+            print(json.dumps({"file": name, "ok": False, "error": str(error)}), flush=True)
+        print(f"error: {error}", file=sys.stderr, flush=True)
+        return error.exit_code
+    print(json.dumps({"file": name, "ok": True} | found) if as_json else f"{name}: {_said(found)}", flush=True)
+    return 0
+
+
+def _said(found: dict[str, Any]) -> str:
+    if "text" in found:
+        return str(found["text"])
+    from genomics_fm.tasks import check
+
+    return check.text(found)
+
+
+def describe(location: str, genome: Genome | None = None, layout: "Layout | None" = None) -> str:
+    """What is in a file, for people; raises as `examine`."""
+    return _said(examine(location, genome, layout))
+
+
+def examine(location: str, genome: Genome | None = None, layout: "Layout | None" = None) -> dict[str, Any]:
+    """What is in a file, which is then read to its end: `text`, or `tasks.check.summary` of a table of labels.
 
     Raises:
         InputError: the file cannot be trusted, or does not belong to the genome.
         EnvironmentFault: something it needs is not installed.
     """
-    kind = _kind(location)
+    kind = _kind(location, layout)
+    if kind == _TABLE:
+        from genomics_fm.tasks import check
+        from genomics_fm.tasks.layout import PLAIN
+        from genomics_fm.tasks.read_table import read_table
+
+        return check.summary(read_table(location, layout or PLAIN, genome.location if genome else None))
     if kind == _VARIANTS:
         from genomics_fm.genome import variants
 
-        return _without(location, variants.summarise(location, genome.location if genome else None))
+        return {"text": _without(location, variants.summarise(location, genome.location if genome else None))}
     if kind == _SOURCES:
         from genomics_fm.corpus import sources
 
-        return _without(location, sources.summarise(location))
-    return _describe_bed(location, genome) if kind == _BED else _describe_genome(location)
+        return {"text": _without(location, sources.summarise(location))}
+    return {"text": _describe_bed(location, genome) if kind == _BED else _describe_genome(location)}
 
 
 def _without(location: str, text: str) -> str:
     return text.removeprefix(f"{location}: ")
 
 
-def _kind(location: str) -> str:
+def _kind(location: str, layout: "Layout | None" = None) -> str:
     """By content where that is plain, else by the file's name, else by the look of the first lines."""
     if location.startswith(source.PACKAGE):
         return _GENOME
@@ -130,17 +181,24 @@ def _kind(location: str) -> str:
     for beginning, kind in _BEGINNINGS.items():
         if head.startswith(beginning):
             return kind
+    lines = (line for line in head.splitlines() if line and not line.startswith((b"#", b"track", b"browser")))
+    first = next(lines, b"").replace(b",", b"\t").split(b"\t")
+    if set(first) & _label_columns(layout) and not set(first) >= _SOURCE_COLUMNS:
+        return _TABLE
     name = location.lower()
     for suffix in _COMPRESSED:
         name = name.removesuffix(suffix)
     for suffix, kind in _SUFFIXES.items():
         if name.endswith(suffix):
             return kind
-    lines = (line for line in head.splitlines() if line and not line.startswith((b"#", b"track", b"browser")))
-    first = next(lines, b"").split(b"\t")
     if set(first) >= _SOURCE_COLUMNS:
         return _SOURCES
     return _BED if len(first) > 2 and first[1].isdigit() and first[2].isdigit() else _GENOME
+
+
+def _label_columns(layout: "Layout | None") -> set[bytes]:
+    """Columns that no other kind of file has."""
+    return {name.encode() for name in ((layout.sequence, *layout.answers) if layout else ("sequence", "label"))}
 
 
 def _describe_genome(location: str) -> str:

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from genomics_fm import __version__
-from genomics_fm.commands import corpora, encoders, inference, vocabularies
+from genomics_fm.commands import corpora, encoders, inference, tasks, vocabularies
 from genomics_fm.commands.options import Debug
 
 app = typer.Typer(
@@ -40,7 +40,7 @@ def _root(
 
 
 COMMANDS: dict[str, Callable[..., None]] = {
-    "check": corpora.check,
+    "check": tasks.check,
     "describe": corpora.describe,
     "locate": corpora.locate,
     "tokens": vocabularies.tokens,

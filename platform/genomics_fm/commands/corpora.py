@@ -1,4 +1,4 @@
-"""Genome files and corpora."""
+"""Corpora, and where sequences stand in genomes."""
 
 import sys
 from pathlib import Path
@@ -8,25 +8,6 @@ import typer
 
 from genomics_fm.commands.options import Debug
 from genomics_fm.errors import InputError, one_line_errors
-
-
-def check(
-    context: typer.Context,
-    files: Annotated[
-        list[str], typer.Argument(metavar="FILE...", help="FASTA, GenBank, BED, VCF, BCF, or a source list.")
-    ],
-    genome: Annotated[
-        str | None, typer.Option("--genome", help="FASTA or GenBank that the VCF and BED files belong to.")
-    ] = None,
-    debug: Debug = False,
-) -> None:
-    """Read files as strictly as the corpus builder does, and say what is in them or what is wrong.
-
-    Ends with the first error's exit code when any file is refused.
-    """
-    from genomics_fm.checks import check_files
-
-    raise typer.Exit(check_files(files, genome, debug or context.obj))
 
 
 def describe(
