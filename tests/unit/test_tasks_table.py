@@ -57,6 +57,7 @@ def test_one_table_in_many_clothes(tmp_path: Path, name: str, data: bytes) -> No
     assert found.rows.sequences == [A, B, C] and found.rows.labels.tolist() == [1, 0, 1]
     assert found.problem.names == ("0", "1") and found.problem.kind == "classification" and found.split is None
     assert found.rows.block.tolist() == [0, 1, 2]
+    assert found.about["source"] == name
     assert found.about["files"] == {name: sha256_file(Path(path))}
     assert found.about["counts"]["duplicates"] == 0 and found.about["counts"]["rows"] == 3
     assert len(set(found.rows.locus)) == 3 and all(locus.startswith(f"{name}:") for locus in found.rows.locus)
@@ -169,6 +170,7 @@ MALFORMED: dict[str, tuple[str | bytes, list[str], str]] = {
     "no label": (lines(A, header="sequence"), [], ":1: no column 'label' (it has 'sequence'"),
     "no target": (lines(f"{A},1", header="sequence,x"), TWO, ":1: no column 'y' (it has 'sequence', 'x')"),
     "column twice": (lines(f"{A},1,1", header="sequence,label,label"), [], ":1: column 'label' twice; "),
+    "other names": (lines(f"{A},1", header="Seq,label"), [], ":1: no column 'sequence' (it has 'Seq', 'label')"),
     "semicolons": (PLAIN.replace(",", ";"), [], ":1: columns separated by ';'; "),
     "short line": (lines(*HEAD, A), [], ":4: 1 columns under a header of 2; "),
     "long line": (lines(*HEAD, f"{A},1,0"), [], ":4: 3 columns under a header of 2; "),
@@ -209,6 +211,7 @@ MALFORMED: dict[str, tuple[str | bytes, list[str], str]] = {
         ":3: column 'locus': c:1-9:+ again after line 2; ",
     ),
     "contradiction": (lines(*HEAD, f"{A},0"), ["--conflicts", "refuse"], ":2: its sequence stands again at t.csv:4"),
+    "byte order mark": (PLAIN.encode("utf-8-sig"), [], ":1: a byte order mark (Excel"),
     "UTF-16": (PLAIN.encode("utf-16"), [], ":1: begins with a byte order mark (UTF-16); "),
     "Latin-1": (lines(*HEAD, f"{A},é").encode("latin-1"), [], ":4: byte 0xe9 is no UTF-8 text; "),
     "binary": (b"sequence,label\n\0\1\2", [], ":2: a NUL byte"),

@@ -15,7 +15,7 @@ from genomics_fm.tasks.labelled import Labelled
 from genomics_fm.tasks.layout import PLAIN, Layout
 from genomics_fm.tasks.places import Genome
 from genomics_fm.tasks.problem import Problem
-from genomics_fm.tasks.read_table import settled, sums
+from genomics_fm.tasks.read_table import origin, settled
 from genomics_fm.tasks.rows import Rows
 
 CLASSES = ("background", "peak")
@@ -77,7 +77,7 @@ def read_peaks(
     labels = np.arange(len(pairs.sequences), dtype=np.int64) % 2
     rows = Rows(pairs.sequences, labels, pairs.locus, np.arange(len(labels)))
     about = {
-        "files": sums(location),
+        **origin(location),
         "genome": {"file": Path(genome).name, "assembly_sha256": sequences.sha256},
         "counts": dict(pairs.counts),
         "background": {"seed": seed, "window_bp": window_bp},

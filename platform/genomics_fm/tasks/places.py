@@ -76,7 +76,7 @@ def read_bed_table(location: str, label: str, strand: str) -> Table:
         label: [row.name.strip() for row in rows],
         strand: [row.strand for row in rows],
     }
-    return Table(location, columns, [row.line for row in rows])
+    return Table(location, tuple(columns), columns, [row.line for row in rows])
 
 
 def contig_column(table: Table) -> str:

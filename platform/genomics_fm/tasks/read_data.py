@@ -13,8 +13,6 @@ from genomics_fm.tasks.read_table import read_bed_labels, read_classes, read_tab
 from genomics_fm.tasks.tracks import DEEPSEA, Grid, read_tracks
 
 Form = Literal["table", "labels", "peaks", "tracks", "classes"]
-_BED = (".bed", ".narrowpeak", ".broadpeak")
-_COMPRESSED = (".gz", ".bgz", ".xz", ".zst")
 
 
 @dataclass(frozen=True)
@@ -60,14 +58,6 @@ def grid_of(window_bp: int) -> Grid:
         return DEEPSEA
     centre = min(window_bp, DEEPSEA.centre_bp)
     return Grid(window_bp, centre - (window_bp - centre) % 2, centre)
-
-
-def form_of(location: str) -> Form:
-    """What a file is by its name, where nobody says: labels of a BED file, else a table."""
-    name = location.lower()
-    for suffix in _COMPRESSED:
-        name = name.removesuffix(suffix)
-    return "labels" if name.endswith(_BED) else "table"
 
 
 def read(data: Data) -> Labelled:

@@ -86,7 +86,7 @@ def read_classes(files: Mapping[str, str], layout: Layout = PLAIN) -> Labelled:
             locus.append(f"{name}/{Path(location).name}:{record.line}")
             counts.update(lower=record.soft_masked, u_to_t=record.u_to_t, iupac_to_n=record.iupac_to_n)
     rows = Rows(sequences, np.array(labels, np.int64), locus, np.arange(len(labels)))
-    about = {"files": sums(*files.values()), "counts": dict(counts)}
+    about = {**origin(*files.values()), "counts": dict(counts)}
     return settled(Labelled(rows, problem, about), layout)
 
 
@@ -139,7 +139,7 @@ def _from_sequences(table: Table, layout: Layout) -> Labelled:
     name = Path(table.location).name
     locus = _loci(table, layout) or [f"{name}:{line}" for line in table.lines]
     rows = Rows(sequences, labels, locus, _blocks(table, layout))
-    about: dict[str, Any] = {"files": sums(table.location), "counts": counts}
+    about: dict[str, Any] = origin(table.location) | {"counts": counts}
     return settled(Labelled(rows, problem, about, _split(table, layout)), layout)
 
 
@@ -149,7 +149,7 @@ def _from_places(table: Table, genome: Genome, layout: Layout) -> Labelled:
     rows = Rows(found.sequences, labels, found.locus, _blocks(table, layout))
     kept = _once(table, rows)
     about: dict[str, Any] = {
-        "files": sums(table.location),
+        **origin(table.location),
         "genome": {"file": Path(genome.location).name, "assembly_sha256": genome.sha256, "renamed": found.renamed},
         "counts": {"places_repeated": len(rows) - len(kept)},
     }
@@ -230,9 +230,13 @@ def _once(table: Table, rows: Rows) -> NDArray[np.int64]:
     return np.array(kept, np.int64)
 
 
-def sums(*locations: str) -> dict[str, str]:
-    """{name: sha256} of files, with their folder where two have one name; members of packages have none."""
+def origin(*locations: str) -> dict[str, Any]:
+    """What rows were read from: `source`, names; `files`, {name: sha256}, without those inside packages.
+
+    A file is named with its folder where two have one name.
+    """
     paths = [path for path in map(Path, locations) if path.is_file()]
     times = Counter(path.name for path in paths)
     named = {path: path.name if times[path.name] == 1 else f"{path.parent.name}/{path.name}" for path in paths}
-    return {name: sha256_file(path) for path, name in named.items()}
+    files = {name: sha256_file(path) for path, name in named.items()}
+    return {"source": ", ".join(files) or ", ".join(locations), "files": files}

@@ -1,5 +1,6 @@
 """Tables of text (CSV, TSV, plain or compressed) and Parquet files as columns of text, with the line of each value."""
 
+import codecs
 import csv
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -28,12 +29,14 @@ class Table:
 
     Attributes:
         location: the file.
-        columns: values by column, without blanks around them; "" where a Parquet file holds null.
+        names: of all its columns.
+        columns: values of those that were kept, without blanks around them; "" where a Parquet file holds null.
         lines: where each row stands, in lines of the file, or rows of a Parquet file, from 1.
         unit: "line" or "row".
     """
 
     location: str
+    names: tuple[str, ...]
     columns: dict[str, list[str]]
     lines: Sequence[int]
     unit: str = "line"
@@ -62,9 +65,9 @@ class Table:
 
     def missing(self, what: str) -> InputError:
         """An error about the header."""
-        names = ", ".join(map(repr, [*self.columns][:_SHOWN])) or "none of those read here"
+        names = ", ".join([*map(repr, self.names[:_SHOWN]), *["…"] * (len(self.names) > _SHOWN)])
         return InputError(
-            f"{self.location}{':1' if self.unit == 'line' else ''}: {what} (it has {names}); "
+            f"{self.location}{':1' if self.unit == 'line' else ''}: {what} (it has {clipped(names)}); "
             "name the columns as the header does, or add the one that is missing"
         )
 
@@ -126,9 +129,7 @@ def _read_text(location: str, wanted: Sequence[str]) -> Table:
         lines.append(number)
         for place, append in appends:
             append(fields[place])
-    if not kept:
-        return Table(location, {name: [] for name in names}, lines)
-    return Table(location, columns, lines)
+    return Table(location, tuple(names), columns, lines)
 
 
 def _fields(location: str, number: int, line: str, delimiter: str) -> list[str]:
@@ -143,6 +144,8 @@ def _fields(location: str, number: int, line: str, delimiter: str) -> list[str]:
 def _lines(location: str) -> Iterator[tuple[int, str]]:
     """(number from 1, text) of every line."""
     number, held = 0, b""
+    if source.head(location, len(codecs.BOM_UTF8)) == codecs.BOM_UTF8:
+        raise InputError(f"{location}:1: a byte order mark (Excel's “CSV UTF-8”); save it as plain CSV")
     try:
         for piece in source.chunks(location):
             *whole, held = (held + piece).split(b"\n")
@@ -175,11 +178,11 @@ def _read_parquet(location: str, wanted: Sequence[str]) -> Table:
     try:
         with pq.ParquetFile(location) as file:
             names = file.schema_arrow.names
-            found = file.read([name for name in names if name in wanted])
+            found, rows = file.read([name for name in names if name in wanted]), file.metadata.num_rows
     except (pa.ArrowException, OSError) as error:
         raise InputError(f"{location}: not readable as Parquet; write it again, or give CSV") from error
     columns = {name: _as_text(location, name, found[name]) for name in found.column_names}
-    return Table(location, columns or {name: [] for name in names}, range(1, found.num_rows + 1), "row")
+    return Table(location, tuple(names), columns, range(1, rows + 1), "row")
 
 
 def _as_text(location: str, name: str, column: pa.ChunkedArray) -> list[str]:

@@ -15,7 +15,7 @@ from genomics_fm.tasks.labelled import Labelled
 from genomics_fm.tasks.layout import PLAIN, Layout
 from genomics_fm.tasks.places import Genome
 from genomics_fm.tasks.problem import Problem
-from genomics_fm.tasks.read_table import settled, sums
+from genomics_fm.tasks.read_table import origin, settled
 from genomics_fm.tasks.rows import Rows
 
 COVERED = 0.5
@@ -115,7 +115,7 @@ def read_tracks(
     problem = Problem("multilabel", tuple(files), False, layout.metric)
     rows = Rows(found.sequences, np.concatenate(found.labels), found.locus, np.arange(len(found.sequences)))
     about = {
-        "files": sums(*files.values()),
+        **origin(*files.values()),
         "genome": {"file": Path(genome).name, "assembly_sha256": sequences.sha256},
         "counts": found.counts,
         "windows": {"window_bp": grid.window_bp, "centre_bp": grid.centre_bp, "step_bp": grid.step_bp, "seed": seed},
