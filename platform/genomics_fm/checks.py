@@ -182,7 +182,7 @@ def _kind(location: str, layout: "Layout | None" = None) -> str:
         if head.startswith(beginning):
             return kind
     lines = (line for line in head.splitlines() if line and not line.startswith((b"#", b"track", b"browser")))
-    first = next(lines, b"").replace(b",", b"\t").split(b"\t")
+    first = [field.strip(b' "') for field in next(lines, b"").replace(b",", b"\t").split(b"\t")]
     if set(first) & _label_columns(layout) and not set(first) >= _SOURCE_COLUMNS:
         return _TABLE
     name = location.lower()

@@ -1,6 +1,7 @@
 """Tables of labels: what is read from them, and one clear line for each way in which they are wrong."""
 
 import gzip
+import random
 from pathlib import Path
 
 import numpy as np
@@ -249,6 +250,59 @@ def test_malformed_tables_get_one_line_and_2(wrong: str, tmp_path: Path, genome:
     expected = "t.csv:2" if wrong == "contradiction" else path
     assert line.startswith(f"error: {expected}") and words in line, line
     assert not result.stdout
+
+
+@pytest.mark.parametrize(
+    ("bed", "options", "words"),
+    [
+        ("20\t0\t9\n", [], ":1: column 'label': no class (''); "),
+        ("20\t0\t9\ta\n20\t5\t9\t.\n", [], ":2: column 'label': no class ('.'); "),
+        ("20\t0\t9\ta\t0\t+\n20\t5\t9\tb\t0\t.\n", ["--stranded"], ":2: column 'strand': '.'; a stranded problem"),
+        ("20\t0\t9\ta\n20\t5\t5\tb\n", [], ":2: interval 5-5 is empty; "),
+        ("20\t0\t9\ta\n20\t5\t27\tb\n", [], ":2: column 'end': 27 lies past the end of 20 (26 nt in "),
+        ("20\t0\t9\ta\n3\t5\t9\tb\n", [], ":2: no contig '3' in "),
+        ("20 0 9 a\n", [], ":1: 1 columns; give contig, start and end"),
+        ("# only words\n", [], ": no intervals; "),
+    ],
+)
+def test_malformed_bed(bed: str, options: list[str], words: str, tmp_path: Path, genome: str) -> None:
+    path = write(tmp_path, bed, "t.bed")
+    result = CliRunner().invoke(app, ["check", path, "--as", "labels", "--genome", genome, *options])
+    (line,) = result.stderr.splitlines()
+    assert result.exit_code == 2 and line.startswith(f"error: {path}{words}"), line
+
+
+def _spoilt(draw: random.Random, text: bytes) -> bytes:
+    """A file with a few bytes changed, lost, added or repeated."""
+    data = bytearray(text)
+    for _ in range(draw.randrange(1, 4)):
+        place, other = draw.randrange(len(data)), draw.randrange(len(data))
+        added = draw.choice([b",", b"\t", b"\n", b'"', b"nan", b"\0", b"\xff", b"-", b"1e999", b"..", b"\r"])
+        change = draw.randrange(4)
+        if change == 0:
+            data[place] = draw.randrange(256)
+        elif change == 1:
+            del data[place : place + draw.randrange(1, 9)]
+        else:
+            data[place:place] = added if change == 2 else data[other : other + draw.randrange(30)]
+    return bytes(data)
+
+
+def test_no_spoilt_table_ends_in_a_traceback(tmp_path: Path, genome: str) -> None:
+    draw, read = random.Random(3), 0
+    sequences = lines(*(f"{s},{n % 2},train,g,c:{n}-{n + 12}" for n, s in enumerate((A, B, C, D))), header=_EVERY)
+    places = lines(*(f"20,{n},{n + 9},{n / 3:.2f},+" for n in range(8)), header="chrom,start,end,label,strand")
+    for number in range(400):
+        path = write(tmp_path, _spoilt(draw, (places if number % 2 else sequences).encode()))
+        layout = Layout(stranded=number % 3 == 0, kind=draw.choice([None, None, "classification", "regression"]))
+        try:
+            read += len(read_table(path, layout, genome if number % 2 else None).rows) > 0
+        except InputError as error:
+            assert str(error).startswith(path) and "\n" not in str(error)
+    assert 10 < read < 200
+
+
+_EVERY = "sequence,label,split,group,locus"
 
 
 def test_files_that_are_not_there_or_no_parquet(tmp_path: Path) -> None:

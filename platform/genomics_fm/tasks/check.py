@@ -155,8 +155,8 @@ def _warnings(
             f"{near['largest']:,} rows are similar to each other, more than {clusters.LARGEST_SHARE:.0%}: no split by "
             "similarity is balanced; trim what all share, or give loci or a split"
         )
-    if found["counts"].get("conflicts"):
-        said.append("equal sequences with different labels; mend them, or see --conflicts")
+    if pair := labelled.about.get("conflict"):
+        said.append(f"equal sequences with different labels ({' and '.join(pair)}, …); mend them, or see --conflicts")
     return said + [
         f"{what} alone tells the classes apart (AUROC {area:.2f}); match it, or compare with that baseline"
         for what, values in (("length", lengths), ("GC", gc))

@@ -19,7 +19,7 @@ from genomics_fm.tasks.labels import is_missing, problem_of
 from genomics_fm.tasks.layout import PLAIN, Layout
 from genomics_fm.tasks.places import Genome, contig_column, cut, read_bed_table
 from genomics_fm.tasks.problem import Problem
-from genomics_fm.tasks.repeats import repeats
+from genomics_fm.tasks.repeats import Repeats, contradict, repeats
 from genomics_fm.tasks.rows import Rows
 from genomics_fm.tasks.table import Table
 
@@ -95,6 +95,7 @@ def settled(labelled: Labelled, layout: Layout) -> Labelled:
 
     `rows`, `duplicates` (rows whose sequence stands before them already) and `conflicts` (rows whose class or label
     differs from that of an equal sequence) are counted before any are left out; `conflicts_left_out` says how many.
+    `about["conflict"]` names two of them.
 
     Raises:
         InputError: rows contradict each other, and the layout refuses that; or fewer than two classes are left.
@@ -108,13 +109,15 @@ def settled(labelled: Labelled, layout: Layout) -> Labelled:
         "conflicts": len(wrong),
         "conflicts_left_out": 0,
     }
-    if len(wrong) and layout.conflicts == "refuse":
-        row = int(wrong[0])
-        other = int(np.flatnonzero(found.first == found.first[row])[-1])
-        raise InputError(
-            f"{rows.locus[row]}: its sequence stands again at {rows.locus[other]} with another label "
-            f"({len(wrong):,} rows in all contradict others); mend them, or leave them out with --conflicts drop"
-        )
+    about = labelled.about | {"counts": counts}
+    if len(wrong):
+        row, other = _pair(found, rows, int(wrong[0]))
+        if layout.conflicts == "refuse":
+            raise InputError(
+                f"{rows.locus[row]}: its sequence stands again at {rows.locus[other]} with another label "
+                f"({len(wrong):,} rows in all contradict others); mend them, or leave them out with --conflicts drop"
+            )
+        about["conflict"] = [rows.locus[row], rows.locus[other]]
     if layout.conflicts == "drop":
         counts["conflicts_left_out"] = len(wrong)
         labelled = taken(labelled, np.flatnonzero(~found.conflicting))
@@ -123,7 +126,13 @@ def settled(labelled: Labelled, layout: Layout) -> Labelled:
             f"{', '.join(labelled.about.get('files', ())) or 'rows'}: fewer than two classes have rows "
             f"({len(wrong):,} rows contradict others); give rows of at least two"
         )
-    return Labelled(labelled.rows, problem, labelled.about | {"counts": counts}, labelled.split)
+    return Labelled(labelled.rows, problem, about, labelled.split)
+
+
+def _pair(found: Repeats, rows: Rows, row: int) -> tuple[int, int]:
+    """The first row of a contradicting sequence, and the first after it that contradicts it."""
+    same = np.flatnonzero(found.first == found.first[row]).tolist()
+    return row, next(other for other in same if contradict(rows.labels[row], rows.labels[other]))
 
 
 def taken(labelled: Labelled, index: NDArray[np.int64]) -> Labelled:

@@ -42,11 +42,11 @@ def repeats(sequences: Sequence[str], labels: Labels, problem: Problem) -> Repea
     wrong: set[int] = set()
     if problem.kind != "regression":
         again = np.flatnonzero(first != np.arange(len(first))).tolist()
-        wrong = {int(first[row]) for row in again if _differ(labels[row], labels[first[row]])}
+        wrong = {int(first[row]) for row in again if contradict(labels[row], labels[first[row]])}
     return Repeats(first, np.isin(first, list(wrong)))
 
 
-def _differ(mine: Any, other: Any) -> bool:
+def contradict(mine: Any, other: Any) -> bool:
     """Whether two labels contradict each other; what was not measured does not."""
     if not isinstance(mine, np.ndarray):
         return bool(mine != other)
