@@ -1,5 +1,6 @@
 """What `genomics-fm check` says of labelled rows, to people and as JSON."""
 
+import dataclasses
 import json
 import random
 from pathlib import Path
@@ -46,6 +47,14 @@ def test_what_a_table_holds(table: str) -> None:
     said = "; ".join(found["warnings"])
     assert "GC alone tells the classes apart (AUROC 1.00)" in said and "length alone" not in said
     assert "equal sequences with different labels (t.csv:84 and t.csv:114, …)" in said
+
+
+def test_counts_of_several_files_are_summed(table: str) -> None:
+    found = read_table(table)
+    several = {"train": {"rows": 3, "lower": 1}, "test": {"rows": 4}, "places_repeated": {"left_out": 2}}
+    said = check.summary(dataclasses.replace(found, about={"counts": several}))
+    assert said["counts"] == {"rows": 7, "lower": 1, "left_out": 2}
+    assert "1 lower case" in check.text(said) and "left out 2" in check.text(said)
 
 
 def test_people_read_lines_and_programs_json(table: str) -> None:

@@ -1,6 +1,7 @@
 """What labelled rows hold, for people and as JSON, before anything is trained on them."""
 
 from collections import Counter
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -45,7 +46,7 @@ def summary(labelled: Labelled) -> dict[str, Any]:
         "length_bp": _spread(lengths),
         "gc": _spread(np.round(gc, 4)),
         "n_share": round(unknown / max(1, int(lengths.sum())), 6),
-        "counts": dict(labelled.about.get("counts", {})),
+        "counts": dict(_flat(labelled.about.get("counts", {}))),
         "clusters": _clusters(rows.sequences),
     }
     return found | {"warnings": _warnings(labelled, found, lengths, gc)}
@@ -113,6 +114,14 @@ def _answers(labelled: Labelled) -> list[dict[str, Any]]:
     every = every[every >= 0]
     counts = np.bincount(every, minlength=problem.outputs).tolist()
     return [_share(name, count, len(every)) for name, count in zip(problem.names, counts, strict=True)]
+
+
+def _flat(counts: Mapping[str, Any]) -> Counter[str]:
+    """Counts by name; those of several files, each under its name, are summed."""
+    found: Counter[str] = Counter()
+    for name, count in counts.items():
+        found.update(_flat(count) if isinstance(count, Mapping) else {name: int(count)})
+    return found
 
 
 def _share(name: str, count: float, of: int) -> dict[str, Any]:
