@@ -72,7 +72,7 @@ def train(train: Rows, validation: Rows, learning_rate: float, updates: int, see
     Returns:
         A function from sequences to the probability of class 1, the mean of both strands.
     """
-    with _one_thread(), torch.random.fork_rng(devices=[]):
+    with one_thread(), torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         model = Cnn()
         bases, labels = one_hot(train.sequences), torch.from_numpy(train.labels).float()
@@ -98,7 +98,7 @@ def train(train: Rows, validation: Rows, learning_rate: float, updates: int, see
 
 
 def _predict(model: Cnn, sequences: Sequence[str]) -> NDArray[np.float32]:
-    with _one_thread():
+    with one_thread():
         return _probability(model, one_hot(sequences))
 
 
@@ -130,7 +130,7 @@ def _rate(step: int, updates: int) -> float:
 
 
 @contextlib.contextmanager
-def _one_thread() -> Iterator[None]:
+def one_thread() -> Iterator[None]:
     """One torch thread: the sums, and so the results, do not depend on the machine's cores."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
