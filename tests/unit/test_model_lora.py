@@ -12,6 +12,10 @@ from genomics_fm.model.encoder import EncoderConfig
 from genomics_fm.model.heads import SequenceClassifier, new_classifier, new_token_classifier
 from genomics_fm.model.lora import LoraSettings, add_lora, load_lora, merge_lora, save_lora, trainable_parameters
 from genomics_fm.model.losses import head_loss
+from genomics_fm.tasks import trial
+from genomics_fm.tasks.trial_config import TrialConfig
+from genomics_fm.vocabulary.ensemble import Ensemble
+from tests.unit.trial_tasks import encoder, task_of
 
 torch.set_num_threads(1)
 pytest.importorskip("peft")
@@ -136,3 +140,18 @@ def test_without_peft_one_line_says_what_to_install(monkeypatch: pytest.MonkeyPa
     monkeypatch.setitem(sys.modules, "peft", None)
     with pytest.raises(InputError, match=r"^peft is not installed; `pip install 'genomics-fm\[hf\]'`$"):
         add_lora(new_classifier(TINY, 3, 0), SETTINGS)
+
+
+def test_a_trial_trains_adapters_alone_and_merges_them(tmp_path: Path, vocabulary: Ensemble) -> None:
+    folder, task = encoder(tmp_path, vocabulary), task_of("classification")
+    config = TrialConfig(how="lora", updates=3, evaluations=1, batch_rows=8, evaluation_rows=12)
+    fresh = trial.new_head(config, folder, vocabulary, task.problem).state_dict()
+    done = trial.run(config, folder, vocabulary, task)
+    found = done.module.state_dict()
+    changed = {name for name, value in found.items() if not torch.equal(value, fresh[name])}
+    attention = "bert.encoder.layer.0.attention.self.Wqkv.weight"
+    assert changed == {attention, "pooler.weight", "pooler.bias", "classifier.weight", "classifier.bias"}
+    assert done.result.name == "pretrained bpe lora" and set(found) == set(fresh)
+    torch.manual_seed(99)  # dropout has a seed of its own
+    again = trial.run(config, folder, vocabulary, task).module.state_dict()
+    assert all(torch.equal(value, again[name]) for name, value in found.items())

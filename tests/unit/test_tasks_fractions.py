@@ -4,7 +4,9 @@ import numpy as np
 import pytest
 
 from genomics_fm.errors import InputError
-from genomics_fm.tasks.fractions import nested_order, nested_subset
+from genomics_fm.tasks.fractions import nested_order, nested_subset, strata, subset_of
+from genomics_fm.tasks.problem import Problem
+from genomics_fm.tasks.rows import of_bases
 
 LABELS = np.array([0] * 30 + [1] * 70)
 
@@ -55,3 +57,46 @@ def test_cap_takes_the_first_of_the_same_order() -> None:
 def test_impossible_fractions(fraction: float) -> None:
     with pytest.raises(InputError, match=r"fraction .*: give"):
         nested_subset(LABELS, fraction, 0)
+
+
+def test_rows_of_classes_are_taken_as_ever() -> None:
+    problem = Problem("classification", ("a", "b"))
+    for fraction, cap in ((0.5, None), (1.0, 40), (0.01, None)):
+        assert np.array_equal(subset_of(problem, LABELS, fraction, 3, cap), nested_subset(LABELS, fraction, 3, cap))
+
+
+def test_a_row_counts_under_its_rarest_label() -> None:
+    labels = np.array([[1, 0, 1], [1, 0, 0], [1, 1, 0], [0, 0, 0], [np.nan, 0, np.nan], [1, 1, 1], [1, 1, 0]])
+    assert strata(Problem("multilabel", ("a", "b", "c")), labels).tolist() == [2, 0, 1, -1, -1, 2, 1]
+    rows = [np.int8(row) for row in ([0, 0, 1], [0, -100], [0, 0, 1, 2], [-100], [0, 1])]
+    assert strata(Problem("per-base", ("a", "b", "c")), of_bases(rows)).tolist() == [1, 0, 2, -1, 1]
+
+
+def test_targets_fall_into_tenths_of_what_was_measured() -> None:
+    targets = np.random.default_rng(0).permutation(100).astype(np.float64)
+    labels = np.stack([targets, np.arange(100.0)], axis=1)
+    found = strata(Problem("regression", ("a", "b")), labels)
+    assert np.array_equal(found, targets // 10)
+    labels[:20, 0] = np.nan  # the other target decides
+    labels[:10, 1] = np.nan
+    found = strata(Problem("regression", ("a", "b")), labels)
+    assert found[:10].tolist() == [-1] * 10 and found[10:20].tolist() == list(range(10))
+    assert np.bincount(found[20:]).tolist() == [8] * 10
+
+
+@pytest.mark.parametrize("kind", ["multilabel", "regression"])
+def test_subsets_of_other_problems_nest_and_are_stratified(kind: str) -> None:
+    random = np.random.default_rng(1)
+    labels = random.random((200, 2))
+    if kind == "multilabel":
+        labels = (labels < [0.1, 0.4]).astype(np.float64)
+    problem = Problem(kind, ("a", "b"))  # type: ignore[arg-type]
+    few, many = (subset_of(problem, labels, fraction, 2, 100) for fraction in (0.2, 1.0))
+    assert (len(few), len(many)) == (20, 100) and np.array_equal(many[:20], few)
+    assert len(subset_of(problem, labels, 0.02, 2, 100)) == 2, "no class must be there"
+    if kind == "multilabel":
+        np.testing.assert_allclose(labels[few].mean(0), labels.mean(0), atol=0.08)
+    else:
+        assert abs(labels[few, 0].mean() - labels[:, 0].mean()) < 0.03
+    with pytest.raises(InputError, match="fraction 2.0: give"):
+        subset_of(problem, labels, 2.0, 0)

@@ -115,10 +115,8 @@ def _checked(default: Any, given: Any, where: str) -> Any:
             value = float(value)
         if wanted is tuple and isinstance(value, list):
             value = tuple(value)
-        if type(value) is not wanted and not isinstance(value, wanted):
-            raise InputError(f"{where}: {name} {value!r}: give a {wanted.__name__}")
-        if wanted is int and isinstance(value, bool):
-            raise InputError(f"{where}: {name} {value!r}: give an int")
+        if type(value) is not wanted:
+            raise InputError(f"{where}: {name} {value!r}: give a value of type {wanted.__name__}")
         values[name] = value
     try:
         return type(default)(**values)

@@ -1,0 +1,88 @@
+"""Linear models against scikit-learn's."""
+
+import numpy as np
+import pytest
+import torch
+from sklearn.linear_model import LogisticRegression, Ridge
+
+from genomics_fm.errors import EnvironmentFault
+from genomics_fm.tasks import linear
+from genomics_fm.tasks.objective import objective_of
+from genomics_fm.tasks.problem import Kind, Problem
+from genomics_fm.tasks.trial_config import TrialConfig
+
+torch.set_num_threads(1)
+ROWS, WIDTH = 200, 5
+RANDOM = np.random.default_rng(0)
+SCALES = np.array([1.0, 30.0, 0.02, 5.0, 1.0])
+FEATURES = RANDOM.normal(size=(ROWS, WIDTH)) * SCALES + [3, -50, 0, 1, 0]
+SCALED = (FEATURES - FEATURES.mean(0)) / FEATURES.std(0)
+PENALTIES = (1.0, 0.01)
+
+
+def fitted(kind: Kind, names: tuple[str, ...], labels: np.ndarray, **config: object) -> list[linear.Linear]:
+    objective = objective_of(TrialConfig(**config), Problem(kind, names), labels)  # type: ignore[arg-type]
+    given = torch.from_numpy(np.asarray(objective.targets(labels)))
+    return [model for _, model in linear.path(objective, torch.from_numpy(FEATURES), given, PENALTIES)]
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+def test_classes_as_scikit_learn_has_them(weighted: bool) -> None:
+    noisy = SCALED[:, 0] + SCALED[:, 1] * 0.5 + RANDOM.normal(size=ROWS)
+    labels = np.digitize(noisy, [-0.2, 1.2])
+    for penalty, model in zip(
+        PENALTIES, fitted("classification", ("a", "b", "c"), labels, class_weights=weighted), strict=True
+    ):
+        reference = LogisticRegression(
+            C=1 / (penalty * ROWS), class_weight="balanced" if weighted else None, tol=1e-8, max_iter=1000
+        ).fit(SCALED, labels)
+        probability = torch.softmax(torch.from_numpy(model(FEATURES)), -1).numpy()
+        np.testing.assert_allclose(probability, reference.predict_proba(SCALED), atol=1e-4)
+
+
+def test_labels_one_by_one_where_they_were_measured() -> None:
+    noisy = SCALED[:, :2] + RANDOM.normal(size=(ROWS, 2))
+    labels = (noisy > 0.5).astype(np.float32)
+    labels[:60, 1] = np.nan
+    model = fitted("multilabel", ("a", "b"), labels)[1]
+    # A label's loss is a mean over all measured entries times the labels: rows of a label weigh 2 / 340.
+    for column in (0, 1):
+        known = ~np.isnan(labels[:, column])
+        reference = LogisticRegression(C=2 / (PENALTIES[1] * 340), tol=1e-8, max_iter=1000)
+        reference.fit(SCALED[known], labels[known, column])
+        found = 1 / (1 + np.exp(-model(FEATURES)[:, column]))
+        np.testing.assert_allclose(found, reference.predict_proba(SCALED)[:, 1], atol=1e-4)
+
+
+def test_positives_weigh_what_they_are_told_to() -> None:
+    labels = (SCALED[:, :1] + RANDOM.normal(size=(ROWS, 1)) > 1).astype(np.float32)
+    plain, heavy = (fitted("multilabel", ("a",), labels, pos_weight=weight)[1] for weight in (1.0, 8.0))
+    reference = LogisticRegression(C=1 / (PENALTIES[1] * ROWS), class_weight={0: 1, 1: 8}, tol=1e-8, max_iter=1000)
+    reference.fit(SCALED, labels[:, 0])
+    found = 1 / (1 + np.exp(-heavy(FEATURES)[:, 0]))
+    np.testing.assert_allclose(found, reference.predict_proba(SCALED)[:, 1], atol=1e-4)
+    assert heavy(FEATURES).mean() > plain(FEATURES).mean() + 1
+
+
+def test_targets_as_ridge_regression_has_them() -> None:
+    targets = (SCALED[:, :2] * [5, 0.1] + RANDOM.normal(size=(ROWS, 2)) * [1, 0.05] + [70, 0]).astype(np.float32)
+    targets[50:, 1] = np.nan
+    objective = objective_of(TrialConfig(), Problem("regression", ("a", "b")), targets)
+    for penalty, model in zip(PENALTIES, fitted("regression", ("a", "b"), targets), strict=True):
+        found = objective.values(model(FEATURES))
+        for column in (0, 1):
+            known = ~np.isnan(targets[:, column])
+            reference = Ridge(alpha=penalty * known.sum()).fit(SCALED[known], targets[known, column])
+            expected = reference.predict(SCALED)
+            np.testing.assert_allclose(found[:, column], expected, atol=1e-4 * np.ptp(expected))
+
+
+def test_features_that_do_not_vary_or_are_not_numbers() -> None:
+    labels = (SCALED[:, 0] > 0).astype(np.int64)
+    objective = objective_of(TrialConfig(), Problem("classification", ("a", "b")), labels)
+    flat = torch.ones(ROWS, 2, dtype=torch.float64)
+    ((_, model),) = linear.path(objective, flat, torch.from_numpy(labels), (0.1,))
+    assert np.isfinite(model(flat.numpy())).all()
+    flat[3, 0] = float("nan")
+    with pytest.raises(EnvironmentFault, match="a linear probe is not finite"):
+        next(linear.path(objective, flat, torch.from_numpy(labels), (0.1,)))
