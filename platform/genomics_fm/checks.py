@@ -7,6 +7,7 @@ import traceback
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -102,10 +103,8 @@ def check_files(
         The exit code: 0, or that of the first error.
     """
     belongs_to = Genome(genome) if genome else None
-    codes = [
-        _check(location, lambda location=location: examine(location, belongs_to, layout), debug, as_json)  # type: ignore[misc]
-        for location in locations
-    ]
+    looks = [(location, partial(examine, location, belongs_to, layout)) for location in locations]
+    codes = [_check(location, look, debug, as_json) for location, look in looks]
     return next(filter(None, codes), 0)
 
 

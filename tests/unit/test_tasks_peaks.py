@@ -118,6 +118,18 @@ def test_what_cannot_be_matched_is_left_out_and_counted(tmp_path: Path) -> None:
         read_peaks(str(bed), str(fasta))
 
 
+def test_a_repeat_that_is_peak_and_background_is_left_out_with_its_pair(tmp_path: Path) -> None:
+    fasta, bed = tmp_path / "g.fa", tmp_path / "p.bed"
+    flank = "".join(random.Random(4).choices("AT", k=600))
+    fasta.write_text(f">c\n{flank}{'GC' * 20}{flank[::-1]}{'GC' * 20}{flank[7:90]}\n")
+    bed.write_text("c\t600\t640\nc\t10\t50\n")
+    found = read_peaks(str(bed), str(fasta))
+    assert [place[1] for place in _places(found)[1::2]] == [10] and found.rows.labels.tolist() == [0, 1]
+    assert found.about["counts"]["pairs_contradicting"] == 1 and found.about["counts"]["conflicts"] == 0
+    kept = read_peaks(str(bed), str(fasta), layout=Layout(conflicts="keep"))
+    assert len(kept.rows) == 4 and kept.about["counts"]["conflicts"] == 2
+
+
 def _slow_labels(files: dict[str, str], places: list[tuple[str, int, int]]) -> list[list[float]]:
     labels = []
     for contig, start, end in places:

@@ -15,7 +15,8 @@ from genomics_fm.tasks.labelled import Labelled
 from genomics_fm.tasks.layout import PLAIN, Layout
 from genomics_fm.tasks.places import Genome
 from genomics_fm.tasks.problem import Problem
-from genomics_fm.tasks.read_table import origin, settled
+from genomics_fm.tasks.read_table import origin, settled, taken
+from genomics_fm.tasks.repeats import repeats
 from genomics_fm.tasks.rows import Rows
 
 CLASSES = ("background", "peak")
@@ -41,8 +42,9 @@ def read_peaks(
 
     Each background stretch lies on its peak's contig, is as long, differs in GC by less than 1 % of the length,
     holds no N, and overlaps neither a peak nor another background stretch. A peak without such a match, with an N, or
-    that stands in the file before, is left out and counted (`without_match`, `with_n`, `repeated`), so that classes
-    are equal. The two of a pair stand one after the other.
+    that stands in the file before, is left out and counted (`without_match`, `with_n`, `repeated`); so are pairs with
+    a sequence that is a peak here and background there, as in a repeat (`pairs_contradicting`). Classes are equal.
+    The two of a pair stand one after the other.
 
     Args:
         location: of the peaks.
@@ -82,7 +84,16 @@ def read_peaks(
         "counts": dict(pairs.counts),
         "background": {"seed": seed, "window_bp": window_bp},
     }
-    return settled(Labelled(rows, problem, about), layout)
+    whole = Labelled(rows, problem, about)
+    return settled(_without_contradictions(whole) if layout.conflicts == "drop" else whole, layout)
+
+
+def _without_contradictions(labelled: Labelled) -> Labelled:
+    """Pairs of whose rows none contradicts another, so that classes stay equal."""
+    wrong = repeats(labelled.rows.sequences, labelled.rows.labels, labelled.problem).conflicting
+    pairs = wrong.reshape(-1, 2).any(1)
+    labelled.about["counts"]["pairs_contradicting"] = int(pairs.sum())
+    return taken(labelled, np.flatnonzero(np.repeat(~pairs, 2)))
 
 
 def _said(counts: Counter[str]) -> str:
