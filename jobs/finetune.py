@@ -4,17 +4,16 @@ import dataclasses
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
-from genomics_fm.artefacts import read_sealed_json, sha256_file, sha256_json, write_sealed_json
+from genomics_fm.artefacts import read_sealed_json, sha256_file, sha256_json, write_bytes, write_sealed_json
 from genomics_fm.errors import InputError
-from genomics_fm.inference.card import HeadCard, read_card
+from genomics_fm.inference.card import read_card
 from genomics_fm.inference.head import save_head, write_card
-from genomics_fm.model.heads import SequenceClassifier
+from genomics_fm.inference.new_card import new_card
+from genomics_fm.inference.predicted import Predicted
 from genomics_fm.model.weights import WEIGHTS, load_encoder
 from genomics_fm.tasks import trial
-from genomics_fm.tasks.results import ArmResult
-from genomics_fm.tasks.rows import Rows
 from genomics_fm.tasks.task import Task, load
 from genomics_fm.tasks.trial_config import TrialConfig
 from genomics_fm.training.loop import VOCABULARY
@@ -24,6 +23,8 @@ from jobs.progress import Clock, rate, say
 
 FORMAT_VERSION = 1
 ARM_FILE = "arm.json"
+TEST = "test.parquet"
+"""An arm's predictions of the test rows, for paired comparisons."""
 
 
 @dataclass(frozen=True)
@@ -53,10 +54,6 @@ def finetune(
         The arm as the report shows it, with `head`, its folder.
     """
     task = load(Path(config.task))
-    if not task.problem.binary or config.trial.how == "probe":
-        raise InputError(
-            f"{config.task}: a head folder holds two classes and no probe; `python -m genomics_fm.tasks.trial` runs any"
-        )
     arm = identity(config, task)
     if (folder / ARM_FILE).is_file():
         done = read_sealed_json(folder / ARM_FILE, FORMAT_VERSION, "")
@@ -84,39 +81,16 @@ def finetune(
         "head": str(folder),
         "hashes": hashes,
     }
-    module = cast(SequenceClassifier, done_trial.module)  # two classes of a sequence
-    card = _card(config, task, module.bert.config, summary, hashes)
-    save_head(folder, module, card, vocabulary, _columns(task.validation, result.validation_predictions[:, 1]))
-    write_predictions(folder / "test.parquet", task.test, result)
+    training = {k: summary[k] for k in ("start", "fraction", "labels_seen", "seed", "updates", "learning_rate")}
+    training |= {"how": config.trial.how, "converged": done_trial.converged, "rows_seen": done_trial.rows_seen}
+    card = new_card(
+        task, config.trial.vocabulary, done_trial.module, result, weights=done_trial.weights, hashes=hashes,
+        training=training,
+    )  # fmt: skip
+    save_head(folder, done_trial.module, card, vocabulary, Predicted.of(task.validation, result.validation_predictions))
+    write_bytes(folder / TEST, Predicted.of(task.test, result.test_predictions).to_parquet())
     write_sealed_json(folder / ARM_FILE, summary)
     return summary
-
-
-def _card(
-    config: FinetuneConfig, task: Task, encoder: Any, summary: dict[str, Any], hashes: dict[str, str]
-) -> HeadCard:
-    return HeadCard(
-        task=task.name,
-        labels=(task.problem.names[0], task.problem.names[1]),
-        vocabulary=config.trial.vocabulary,
-        input_length_bp=task.length_bp[1],
-        stranded=task.problem.stranded,
-        pooling=config.trial.pooling,
-        encoder=dataclasses.asdict(encoder),
-        prevalence=task.prevalence[1],
-        metrics={
-            "metric": "mcc",
-            "validation_mcc": summary["validation_mcc"],
-            "test_mcc": summary["test_mcc"],
-            "test_interval": summary["interval"],
-        },
-        hashes=hashes,
-        training={k: summary[k] for k in ("start", "fraction", "labels_seen", "seed", "updates", "learning_rate")},
-    )
-
-
-def _columns(rows: Rows, probability: Any) -> dict[str, Any]:
-    return {"locus": rows.locus, "block": rows.block, "label": rows.labels, "probability": probability}
 
 
 def name_baselines(arm: dict[str, Any], baselines: dict[str, float]) -> None:
@@ -124,18 +98,6 @@ def name_baselines(arm: dict[str, Any], baselines: dict[str, float]) -> None:
     folder = Path(arm["head"])
     card = read_card(folder / "config.json")
     write_card(folder, dataclasses.replace(card, metrics={**card.metrics, "baselines": baselines}))
-
-
-def write_predictions(path: Path, rows: Rows, result: ArmResult) -> None:
-    """An arm's test probabilities, for paired comparisons."""
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    from genomics_fm.artefacts import write_bytes
-
-    sink = pa.BufferOutputStream()
-    pq.write_table(pa.table(_columns(rows, result.test_predictions[:, 1])), sink)
-    write_bytes(path, sink.getvalue().to_pybytes())
 
 
 def run(config: FinetuneConfig) -> dict[str, Any]:
@@ -167,15 +129,16 @@ def run(config: FinetuneConfig) -> dict[str, Any]:
 def record(session: tracking.Session, config: Any, arm: dict[str, Any]) -> None:
     """Put a finished arm into MLflow."""
     with session.run(f"{arm['name']} {arm['fraction']:g}", config, arm.get("hashes")) as run_record:
-        numbers = ("validation_mcc", "test_mcc", "labels_seen", "seconds", "fraction")
+        numbers = (f"validation_{arm['metric']}", f"test_{arm['metric']}", "labels_seen", "seconds", "fraction")
         run_record.metrics({name: arm[name] for name in numbers})
 
 
 def _run_and_print(config: FinetuneConfig) -> None:
     arm = run(config)
     low, high = arm["interval"]
-    print(f"{arm['name']}: {arm['labels_seen']:,} labels, validation MCC {arm['validation_mcc']:.3f}")
-    print(f"test MCC {arm['test_mcc']:.3f} ({low:.3f} to {high:.3f}); head in {arm['head']}")
+    metric = arm["metric"]
+    print(f"{arm['name']}: {arm['labels_seen']:,} labels, validation {metric} {arm[f'validation_{metric}']:.3f}")
+    print(f"test {metric} {arm[f'test_{metric}']:.3f} ({low:.3f} to {high:.3f}); head in {arm['head']}")
 
 
 PRESETS = {"default": FinetuneConfig(), "smoke": FinetuneConfig(trial=TrialConfig(updates=4, batch_rows=16, cap=64))}

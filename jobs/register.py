@@ -49,7 +49,8 @@ class RegisterResult:
         uri: `models:/name/version`.
         promoted: it holds the alias now.
         why: of the decision, in words.
-        validation_mcc: at a probability of one half.
+        metric: what heads of the task are compared by.
+        validation: the head's `metric` on its validation rows; of classes and labels at a probability of one half.
         difference, interval: against the former champion, None when not compared.
         promotions: how often this validation set has decided a promotion of this model.
     """
@@ -59,7 +60,8 @@ class RegisterResult:
     uri: str
     promoted: bool
     why: str
-    validation_mcc: float
+    metric: str
+    validation: float
     difference: float | None
     interval: tuple[float, float] | None
     promotions: int
@@ -98,7 +100,8 @@ def run(config: RegisterConfig) -> RegisterResult:
         uri=f"models:/{name}/{version}",
         promoted=decision.promote,
         why=decision.why,
-        validation_mcc=validation_score(folder),
+        metric=card.metric,
+        validation=validation_score(folder),
         difference=decision.difference,
         interval=decision.interval,
         promotions=promotions,
@@ -148,8 +151,8 @@ def _add_version(session: tracking.Session, name: str, folder: Path, card: HeadC
 
     mlflow.set_tracking_uri(session.uri)
     client = session.client
-    with session.run(f"register {name}", card.to_json(), card.hashes, {"head_sha256": sha256}) as record:
-        record.metrics({k: v for k, v in card.metrics.items() if isinstance(v, int | float)})
+    with session.run(f"register {name}", card.summary(), card.hashes, {"head_sha256": sha256}) as record:
+        record.metrics(card.scores())
         with tempfile.TemporaryDirectory() as scratch, mlflow.start_run(run_id=record.run_id):
             staged = Path(scratch) / ARTEFACT
             staged.mkdir()

@@ -17,24 +17,13 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
 from genomics_fm.errors import InputError
-from genomics_fm.inference.head import Head, Prediction
-from genomics_fm.inference.sequences import MAX_LENGTH_BP, MIN_LENGTH_BP, Prepared
+from genomics_fm.inference.head import Head
+from genomics_fm.inference.prediction import Prediction, answer
+from genomics_fm.inference.sequences import MIN_LENGTH_BP, Prepared
 
 PROBLEM_TYPE = "application/problem+json"
 MAX_DETAIL_LETTERS = 1_000
 RETRY_AFTER_S = 1
-REQUEST_SCHEMA = {
-    "type": "object",
-    "required": ["sequences"],
-    "additionalProperties": False,
-    "properties": {
-        "sequences": {
-            "type": "array",
-            "minItems": 1,
-            "items": {"type": "string", "minLength": MIN_LENGTH_BP, "maxLength": MAX_LENGTH_BP},
-        }
-    },
-}
 Score = Callable[[list[Prepared]], Awaitable[list[Prediction]]]
 Observe = Callable[[int, int, float], None]
 """Told after every prediction request: HTTP status, sequences answered, seconds."""
@@ -64,26 +53,45 @@ class ServedHead:
     version: str
 
     def identity(self) -> dict[str, Any]:
-        """The `model` member of an answer; probabilities are those of `positive_label` (R31)."""
-        card = self.head.card
-        return {
-            "name": self.name,
-            "version": self.version,
-            "task": card.task,
-            "positive_label": card.labels[1],
-            "training_prevalence": card.prevalence,
-        }
+        """The `model` member of an answer; `training_prevalence` is what its probabilities refer to (R31).
+
+        Of two classes they are those of `positive_label`, and so is the prevalence; else it is an object by name.
+        """
+        card, problem = self.head.card, self.head.card.problem
+        found: dict[str, Any] = {"name": self.name, "version": self.version, "task": card.task}
+        prevalence = dict(zip(problem.names, card.prevalence, strict=False))
+        if problem.binary:
+            positive = problem.names[1]
+            return found | {"positive_label": positive, "training_prevalence": prevalence.get(positive)}
+        found["kind"] = problem.kind
+        return found if problem.kind == "regression" else found | {"training_prevalence": prevalence}
 
     def describe(self) -> dict[str, Any]:
         card = self.head.card
         return self.identity() | {
-            "labels": list(card.labels),
+            "kind": card.problem.kind,
+            "labels": list(card.problem.names),
             "vocabulary": card.vocabulary,
-            "input_length_bp": card.input_length_bp,
-            "stranded": card.stranded,
+            "input_length_bp": card.length_bp[1],
+            "training_length_bp": list(card.length_bp),
+            "accepted_length_bp": [MIN_LENGTH_BP, self.head.familiar.most_bp],
+            "stranded": card.problem.stranded,
+            "metric": card.metric,
             "metrics": card.metrics,
+            "audit": card.audit,
+            "data": card.data,
             "hashes": card.hashes,
             "head_sha256": self.head.sha256,
+        }
+
+    def request_schema(self) -> dict[str, Any]:
+        """JSON schema of a request's body."""
+        sequence = {"type": "string", "minLength": MIN_LENGTH_BP, "maxLength": self.head.familiar.most_bp}
+        return {
+            "type": "object",
+            "required": ["sequences"],
+            "additionalProperties": False,
+            "properties": {"sequences": {"type": "array", "minItems": 1, "items": sequence}},
         }
 
 
@@ -151,11 +159,11 @@ def prepare(head: Head, sequences: Sequence[str]) -> list[Prepared]:
     Raises:
         Problem: 422; names the entry by its index.
     """
-    prepared = []
+    prepared, most = [], head.familiar.most_bp
     for i, sequence in enumerate(sequences):
-        if not MIN_LENGTH_BP <= len(sequence) <= MAX_LENGTH_BP:
+        if not MIN_LENGTH_BP <= len(sequence) <= most:
             raise Problem(
-                422, f"sequences[{i}] has {len(sequence):,} letters; {MIN_LENGTH_BP} to {MAX_LENGTH_BP:,} are accepted"
+                422, f"sequences[{i}] has {len(sequence):,} letters; {MIN_LENGTH_BP} to {most:,} are accepted"
             )
         try:
             prepared.append(head.prepare(sequence, f"sequences[{i}]"))
@@ -166,15 +174,6 @@ def prepare(head: Head, sequences: Sequence[str]) -> list[Prepared]:
                 "accepted are A C G T U N and the other IUPAC codes in either case",
             ) from error
     return prepared
-
-
-def answer(prediction: Prediction) -> dict[str, Any]:
-    return {
-        "label": prediction.label,
-        "probability": prediction.probability,
-        "strand_gap": prediction.reverse_complement_gap,
-        "warnings": list(prediction.warnings),
-    }
 
 
 class _Predictor:
@@ -205,7 +204,8 @@ class _Predictor:
             async with asyncio.timeout(self.limits.seconds):
                 sequences = parse(await read_body(request, self.limits.body_bytes))
                 prepared = prepare(self.served.head, sequences)
-                return [answer(p) for p in await self.score(prepared)]
+                problem = self.served.head.card.problem
+                return [answer(problem, p) for p in await self.score(prepared)]
         except TimeoutError as error:
             raise Problem(504, f"no answer within {self.limits.seconds:g} s; send fewer sequences at once") from error
         finally:
@@ -227,7 +227,7 @@ def build_app(served: ServedHead, score: Score, limits: Limits | None = None, ob
     """
     app = FastAPI(title="Genomics-FM", docs_url=None, redoc_url=None, redirect_slashes=False)
     predictor = _Predictor(served, score, limits or Limits(), observe)
-    schema = {"requestBody": {"required": True, "content": {"application/json": {"schema": REQUEST_SCHEMA}}}}
+    schema = {"requestBody": {"required": True, "content": {"application/json": {"schema": served.request_schema()}}}}
 
     @app.post("/v1/predict", openapi_extra=schema)
     async def predict(request: Request) -> JSONResponse:

@@ -11,7 +11,8 @@ from fastapi import FastAPI
 from ray import serve
 from ray.util.metrics import Counter, Histogram
 
-from genomics_fm.inference.head import Prediction, load_head
+from genomics_fm.inference.head import load_head
+from genomics_fm.inference.prediction import Prediction
 from genomics_fm.inference.sequences import Prepared
 from jobs import register
 from jobs.serve_http import Limits, ServedHead, build_app

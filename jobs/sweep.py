@@ -10,6 +10,7 @@ import numpy as np
 
 from genomics_fm.artefacts import sha256_file, sha256_json
 from genomics_fm.errors import EnvironmentFault, InputError
+from genomics_fm.inference.predicted import read_predicted
 from genomics_fm.model.weights import WEIGHTS
 from genomics_fm.tasks import bootstrap, cnn, coding_baselines, results
 from genomics_fm.tasks.fractions import nested_subset
@@ -217,12 +218,9 @@ def _run_arms(root: Path, planned: list[FinetuneConfig], concurrent: int) -> tup
     return [finetune.finetune(arm, arm_folder(root, arm.trial)) for arm in planned], nodes
 
 
-def test_predictions(folder: Path) -> np.ndarray:
+def test_predictions(arm: dict[str, Any], task: Task) -> np.ndarray:
     """Probabilities of both classes for an arm's test rows, (N, 2)."""
-    import pyarrow.parquet as pq
-
-    probability = pq.read_table(folder / "test.parquet", columns=["probability"])["probability"].to_numpy()
-    return results.of_two(probability)
+    return read_predicted(Path(arm["head"]) / finetune.TEST, task.problem).predictions
 
 
 def compare(task: Task, found: list[dict[str, Any]], reference: list[results.ArmResult]) -> list[dict[str, Any]]:
@@ -231,7 +229,9 @@ def compare(task: Task, found: list[dict[str, Any]], reference: list[results.Arm
     Arms of the first seed; the best arm is chosen on validation.
     """
     first = [arm for arm in found if arm["seed"] == 0]
-    guesses = {_label(arm): test_predictions(Path(arm["head"])) for arm in first}
+    guesses = {
+        _label(arm): read_predicted(Path(arm["head"]) / finetune.TEST, task.problem).predictions for arm in first
+    }
     pairs = []
     for arm in first:
         if arm["start"] == "pretrained":

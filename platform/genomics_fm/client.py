@@ -31,7 +31,9 @@ class Client:
         """Score sequences, in as many requests as the size limit asks for.
 
         Returns:
-            One `{"label", "probability", "strand_gap", "warnings"}` a sequence, in order.
+            One object a sequence, in order, with `strand_gap` and `warnings`. Of a head of classes `label` and
+            `probability`, of more than two `probabilities` by name too; of labels `labels` and `probabilities`; of
+            numbers `values` by name; of bases `labels` and `probability`, one a base.
 
         Raises:
             InputError: the service refuses a sequence; the message is the service's.
@@ -43,7 +45,7 @@ class Client:
         return predictions
 
     def model(self) -> dict[str, Any]:
-        """What is served: name, version, task, labels, input length, prevalence, hashes."""
+        """What is served: name, version, task, kind, labels, lengths, prevalence, metrics, data, hashes."""
         return self._call("/v1/model")
 
     def health(self) -> dict[str, Any]:

@@ -9,8 +9,9 @@ from genomics_fm.errors import CorruptArtefact, InputError
 from genomics_fm.genome.alphabet import reverse_complement
 from genomics_fm.inference.head import FILES, MANIFEST, load_head, read_validation
 from genomics_fm.model.heads import Pooling
-from genomics_fm.tasks import scoring
-from tests.heads import random_sequences, validation_columns, write_head
+from genomics_fm.tasks import documents
+from genomics_fm.tasks.problem import Problem
+from tests.heads import PROBLEM, random_sequences, validation_rows, write_head
 
 
 @pytest.fixture(scope="module")
@@ -32,17 +33,18 @@ def copy_of(folder, target):
 
 def rewrite_manifest(folder):
     files = {name: sha256_file(folder / name) for name in FILES}
-    write_sealed_json(folder / MANIFEST, {"format_version": 1, "files": files})
+    write_sealed_json(folder / MANIFEST, {"format_version": 2, "files": files})
 
 
 def test_a_saved_head_loads_with_its_card_and_validation(folder, head):
     assert head.card.task == "coding_or_not"
-    assert head.card.labels == ("intergenic", "coding")
+    assert head.card.problem == PROBLEM
     assert head.sha256 == sha256_file(folder / MANIFEST)
-    expected = validation_columns(0.8)
+    expected = validation_rows(0.8)
     loaded = read_validation(folder)
-    assert loaded["locus"].tolist() == expected["locus"]
-    np.testing.assert_array_equal(loaded["probability"], expected["probability"])
+    assert loaded.locus == expected.locus
+    np.testing.assert_array_equal(loaded.labels, expected.labels)
+    np.testing.assert_array_equal(loaded.predictions, expected.predictions)
 
 
 @pytest.mark.parametrize("pooling", get_args(Pooling))
@@ -89,7 +91,7 @@ def test_no_folder_and_no_manifest_are_input_errors(folder, tmp_path):
 @pytest.mark.parametrize("name", ["config.json", "vocabulary.json", MANIFEST])
 def test_a_newer_format_says_upgrade(folder, tmp_path, name):
     newer = copy_of(folder, tmp_path / "h")
-    value = json.loads((newer / name).read_text()) | {"format_version": 2}
+    value = json.loads((newer / name).read_text()) | {"format_version": 3}
     (newer / name).write_text(json.dumps(value))
     if name != MANIFEST:
         rewrite_manifest(newer)
@@ -104,7 +106,11 @@ def test_a_newer_format_says_upgrade(folder, tmp_path, name):
         {"pooling": "attention"},
         {"encoder": {"layers": "x", "colour": 2}},
         {"vocabulary": "codon"},
-        {"labels": ["one"]},
+        {"problem": {"kind": "classification", "names": ["one"], "stranded": False, "metric": ""}},
+        {"problem": None},
+        {"prevalence": [0.2, 0.3, 0.5]},
+        {"length_bp": [200, 100]},
+        {"dense": False},
     ],
 )
 def test_a_card_that_does_not_fit_is_corrupt(folder, tmp_path, change):
@@ -141,12 +147,10 @@ def _fail(*_arguments):
 
 def test_the_model_card_says_what_a_user_must_know(folder, tmp_path):
     text = (folder / "README.md").read_text()
-    for part in ("not for clinical decisions", "`coding`", "| share of class 1 in training | 0.500 |", "a" * 64):
+    for part in ("not for clinical decisions", "`coding`", "| share of `coding` in training | 0.500 |", "a" * 64):
         assert part in text
     assert "better than this head" not in text
-    beaten = write_head(
-        tmp_path / "h", metrics={"metric": "mcc", "validation_mcc": 0.6, "baselines": {"orf": 0.8, "gc": 0.3}}
-    )
+    beaten = write_head(tmp_path / "h", metrics={"validation": {"mcc": 0.6}, "baselines": {"orf": 0.8, "gc": 0.3}})
     text = (beaten / "README.md").read_text()
     assert "**The baseline `orf` is better than this head on validation.**" in text
     assert "`gc` is better" not in text
@@ -166,7 +170,9 @@ def test_predictions_do_not_depend_on_the_batch(head, monkeypatch):
 
 
 def test_unstranded_heads_average_both_strands_and_report_the_gap(head, tmp_path):
-    stranded = load_head(write_head(tmp_path / "stranded", stranded=True))
+    stranded = load_head(
+        write_head(tmp_path / "stranded", problem=Problem("classification", PROBLEM.names, stranded=True))
+    )
     for sequence in random_sequences(10, seed=4):
         forward, backward = stranded.predict([sequence, reverse_complement(sequence)])
         both = head.predict([sequence])[0]
@@ -220,7 +226,7 @@ def test_no_sequences_no_predictions(head):
 
 def test_batches_hold_every_document_once_and_stay_in_bounds():
     lengths = [5, 300, 7, 90, 90, 1000, 12]
-    batches = list(scoring.batches(lengths, 100))
+    batches = list(documents.batches(lengths, 100))
     assert sorted(i for b in batches for i in b) == list(range(len(lengths)))
     assert all(len(b) == 1 or sum(lengths[i] for i in b) <= 100 for b in batches)
     assert [0, 2, 6] in batches

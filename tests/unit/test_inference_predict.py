@@ -6,6 +6,7 @@ import pytest
 
 from genomics_fm.errors import InputError
 from genomics_fm.inference import predict as module
+from genomics_fm.inference import predict_source
 from genomics_fm.inference.head import load_head
 from genomics_fm.inference.predict import predict_file
 from tests.heads import random_sequences, write_head
@@ -22,7 +23,7 @@ def write_fasta(path, sequences):
 
 
 def test_the_table_is_the_heads_predictions_in_file_order(head, tmp_path, monkeypatch):
-    monkeypatch.setattr(module, "CHUNK_SEQUENCES", 7)
+    monkeypatch.setattr(predict_source, "CHUNK_SEQUENCES", 7)
     sequences = random_sequences(30, seed=1)
     target = tmp_path / "deep" / "out.parquet"
     summary = predict_file(head, write_fasta(tmp_path / "in.fa", sequences), target)
@@ -47,7 +48,7 @@ def test_gzip_and_rna_are_read_and_said(head, tmp_path):
 
 
 def test_a_record_of_the_wrong_length_is_named_and_nothing_is_left(head, tmp_path, monkeypatch):
-    monkeypatch.setattr(module, "CHUNK_SEQUENCES", 2)
+    monkeypatch.setattr(predict_source, "CHUNK_SEQUENCES", 2)
     source = write_fasta(tmp_path / "in.fa", ["ACGTACGTACGT"] * 5 + ["A" * 2001])
     with pytest.raises(InputError, match=r"in\.fa: record 's5': 2,001 nt; give sequences of 10 to 2,000"):
         predict_file(head, source, tmp_path / "out" / "out.parquet")
@@ -64,7 +65,7 @@ def test_an_older_table_survives_a_failure(head, tmp_path):
 
 
 def test_progress_is_reported_with_the_rate(head, tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(module, "CHUNK_SEQUENCES", 4)
+    monkeypatch.setattr(predict_source, "CHUNK_SEQUENCES", 4)
     monkeypatch.setattr(module, "PROGRESS_SECONDS", 0.0)
     source = write_fasta(tmp_path / "in.fa", random_sequences(8))
     predict_file(head, source, tmp_path / "out.parquet", report=module.print_progress)

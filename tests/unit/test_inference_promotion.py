@@ -4,9 +4,12 @@ import pytest
 from genomics_fm.artefacts import sha256_file, write_json
 from genomics_fm.errors import CorruptArtefact, InputError
 from genomics_fm.inference import head as head_module
+from genomics_fm.inference.predicted import Predicted
 from genomics_fm.inference.promotion import decide, validation_score
+from genomics_fm.tasks.problem import Problem
+from genomics_fm.tasks.results import of_two
 from genomics_fm.tasks.rows import Rows
-from tests.heads import random_sequences, write_head
+from tests.heads import PROBLEM, random_sequences, rows_of, write_head
 
 
 def test_the_first_needs_no_incumbent(tmp_path):
@@ -37,9 +40,9 @@ def test_better_by_chance_is_not_enough(tmp_path):
 
 
 def test_the_test_metric_plays_no_part(tmp_path):
-    metrics = {"metric": "mcc", "validation_mcc": 0.6, "test_mcc": 0.99}
+    metrics = {"validation": {"mcc": 0.6}, "test": {"mcc": 0.99}}
     poor = write_head(tmp_path / "a", seed=1, correct=0.6, metrics=metrics)
-    good = write_head(tmp_path / "b", correct=0.9, metrics={**metrics, "test_mcc": 0.0})
+    good = write_head(tmp_path / "b", correct=0.9, metrics={**metrics, "test": {"mcc": 0.0}})
     assert not decide(poor, good).promote
     assert decide(good, poor).promote
 
@@ -48,7 +51,8 @@ def test_the_test_metric_plays_no_part(tmp_path):
     ("change", "words"),
     [
         ({"task": "promoter"}, "another task"),
-        ({"metrics": {"metric": "auroc"}}, "another metric"),
+        ({"problem": Problem("classification", PROBLEM.names, metric="auroc")}, "another metric"),
+        ({"problem": Problem("classification", ("no", "yes"))}, "another problem"),
         ({"hashes": {"validation": "b" * 64}}, "other validation rows"),
     ],
 )
@@ -65,8 +69,8 @@ def test_a_champion_of_other_rows_is_rescored_on_the_challengers(tmp_path):
     champion = write_head(tmp_path / "champion", hashes={"validation": "b" * 64})
     own = [int(p.probability >= 0.5) for p in head_module.load_head(champion).predict(sequences)]
     columns = head_module.read_validation(champion)
-    for labels, expected in ((columns["label"], True), (np.array(own), False)):
-        rows = Rows(sequences, np.asarray(labels, np.int64), columns["locus"].tolist(), columns["block"])
+    for labels, expected in ((columns.labels, True), (np.array(own), False)):
+        rows = Rows(sequences, np.asarray(labels, np.int64), columns.locus, columns.block)
         challenger = write_head(tmp_path / f"c{expected}", correct=0.9, hashes={"validation": rows.sha256})
         rewrite_labels(challenger, rows.labels)
         decision = decide(challenger, champion, rows)
@@ -78,19 +82,18 @@ def test_a_champion_of_other_rows_is_rescored_on_the_challengers(tmp_path):
 
 def rewrite_labels(folder, labels):
     """Give a head other validation labels, of which it gets 90 % right."""
-    columns = head_module.read_validation(folder)
-    right = (columns["probability"] >= 0.5) == columns["label"]
-    probability = np.where(right == labels, 0.9, 0.1)
-    columns = {**columns, "label": labels, "probability": probability}
-    (folder / "validation.parquet").write_bytes(head_module._parquet(columns))
+    rows = head_module.read_validation(folder)
+    right = (rows.predictions[:, 1] >= 0.5) == rows.labels
+    rows = Predicted(rows.locus, rows.block, labels, of_two(np.where(right == labels, 0.9, 0.1)))
+    (folder / "validation.parquet").write_bytes(rows.to_parquet())
     files = {name: sha256_file(folder / name) for name in head_module.FILES}
-    write_json(folder / head_module.MANIFEST, {"format_version": 1, "files": files})
+    write_json(folder / head_module.MANIFEST, {"format_version": 2, "files": files})
 
 
 def test_rows_that_disagree_under_one_hash_are_corrupt(tmp_path):
     a = write_head(tmp_path / "a")
     b = write_head(tmp_path / "b", seed=1)
-    rewrite_labels(b, 1 - head_module.read_validation(b)["label"])
+    rewrite_labels(b, 1 - head_module.read_validation(b).labels)
     with pytest.raises(CorruptArtefact, match="differ in label"):
         decide(a, b)
 
@@ -98,5 +101,27 @@ def test_rows_that_disagree_under_one_hash_are_corrupt(tmp_path):
 def test_a_head_without_validation_rows_or_with_a_foreign_metric_cannot_compete(tmp_path):
     with pytest.raises(InputError, match=r"hashes\.validation"):
         decide(write_head(tmp_path / "a", hashes={}), None)
-    with pytest.raises(InputError, match="auroc"):
-        decide(write_head(tmp_path / "b", metrics={"metric": "auroc"}), None)
+    with pytest.raises(InputError, match="'pearson'; promotion knows mcc"):
+        decide(write_head(tmp_path / "b", problem=Problem("classification", PROBLEM.names, metric="pearson")), None)
+
+
+@pytest.mark.parametrize(
+    "problem",
+    [
+        Problem("classification", ("a", "b", "c")),
+        Problem("multilabel", ("x", "y")),
+        Problem("regression", ("slope", "height")),
+        Problem("per-base", ("out", "in", "edge")),
+    ],
+    ids=lambda problem: problem.kind,
+)
+def test_heads_of_every_kind_compete_by_their_own_metric(tmp_path, problem):
+    good, poor = (rows_of(problem, noise, seed) for noise, seed in ((0.1, 1), (0.6, 2)))
+    challenger = write_head(tmp_path / "good", problem=problem, prevalence=(), rows=good)
+    champion = write_head(tmp_path / "poor", seed=1, problem=problem, prevalence=(), rows=poor)
+    assert validation_score(challenger) == pytest.approx(good.score(problem))
+    decision = decide(challenger, champion)
+    assert decision.promote
+    assert decision.difference == pytest.approx(good.score(problem) - poor.score(problem))
+    assert f"validation {problem.metric}" in decision.why.replace("MCC", "mcc").replace("AUROC", "auroc")
+    assert not decide(champion, challenger).promote

@@ -2,10 +2,12 @@ import asyncio
 import json
 import random
 
+import numpy as np
 import pytest
 from starlette.testclient import TestClient
 
 from genomics_fm.inference.head import load_head
+from genomics_fm.inference.prediction import Prediction
 from jobs.serve_http import Limits, ServedHead, build_app
 from tests.heads import random_sequences, write_head
 
@@ -180,9 +182,7 @@ def test_a_crash_is_a_500_without_its_message(served):
 
 def test_a_probability_that_is_no_number_is_a_500(served, monkeypatch):
     async def diverged(prepared):
-        from genomics_fm.inference.head import Prediction
-
-        return [Prediction("coding", float("nan"), None, ())]
+        return [Prediction(np.array([0.5, 0.5]), "coding", None, float("nan"), None)]
 
     assert_problem(make_client(served, diverged).post("/v1/predict", json={"sequences": [SECRET]}), 500)
 

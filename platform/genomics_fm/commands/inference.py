@@ -12,16 +12,24 @@ from genomics_fm.errors import InputError, one_line_errors
 
 def predict(
     context: typer.Context,
-    source: Annotated[str, typer.Argument(metavar="FILE", help="FASTA or GenBank, plain or gzip.")],
+    source: Annotated[
+        str, typer.Argument(metavar="FILE", help="FASTA or GenBank; .bed; .csv, .tsv or .parquet. Plain or compressed.")
+    ],
     head: Annotated[Path, typer.Option("--head", help="Head folder.")],
     output: Annotated[Path, typer.Option("--output", "-o", help="Parquet file to write.")],
+    genome: Annotated[str | None, typer.Option("--genome", help="What the places of FILE lie in.")] = None,
+    prior: Annotated[
+        str, typer.Option("--prior", help="How frequent classes are there: 0.01, or NAME=0.2,OTHER=0.8.")
+    ] = "",
+    dtype: Annotated[str, typer.Option("--dtype", help="fp32 or bf16.")] = "fp32",
     threads: Annotated[int, typer.Option("--threads", help="Cores to use; 0: all.", min=0)] = 0,
     debug: Debug = False,
 ) -> None:
-    """Score every record of FILE (10 to 2,000 nt each) and write a parquet table.
+    """Score every sequence of FILE and write a parquet table, a row a sequence in the order of FILE.
 
-    Columns: name, label, probability (of the head's class 1), strand_gap (difference between the two strands),
-    length, warning.
+    Columns: name; label and probability (of the second of two classes), or labels, or value/NAME; probability/NAME
+    where there are several; strand_gap (difference between the two strands), length, warning. A table needs a column
+    sequence; BED, or a table with contig, start and end, needs --genome, and a strand where the head is stranded.
     """
     with one_line_errors(debug or context.obj):
         _check_paths(source, output)
@@ -29,11 +37,13 @@ def predict(
         import torch
 
         from genomics_fm.inference.head import load_head
-        from genomics_fm.inference.predict import predict_file, print_progress
+        from genomics_fm.inference.predict import PredictSettings, predict_file, print_progress
+        from genomics_fm.inference.prior import parse
 
+        settings = PredictSettings(genome, parse(prior) if prior else None, dtype)
         if threads:
             torch.set_num_threads(threads)
-        done = predict_file(load_head(head), source, output, report=print_progress)
+        done = predict_file(load_head(head), source, output, print_progress, settings)
         rate = done.sequences / max(done.seconds, 1e-9)
         print(
             f"predict: {done.sequences:,} sequences in {done.seconds:.1f} s ({rate:,.0f}/s), "

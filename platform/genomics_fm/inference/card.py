@@ -1,15 +1,17 @@
-"""What a head folder says about itself: `config.json` for programs, `README.md` for people."""
+"""What a head folder says about itself, in `config.json`; `card_text` says it for people."""
 
 import dataclasses
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from genomics_fm.artefacts import read_json
-from genomics_fm.errors import CorruptArtefact
+from genomics_fm.errors import CorruptArtefact, InputError
+from genomics_fm.tasks.problem import Problem
 
-FORMAT_VERSION = 1
-DEFAULT_METRIC = "mcc"
+FORMAT_VERSION = 2
+"""1 knew two classes alone, one input length, and MCC."""
 
 
 @dataclass(frozen=True)
@@ -18,104 +20,122 @@ class HeadCard:
 
     Attributes:
         task: the task's name; heads of one task compete for one alias.
-        labels: names of class 0 and class 1; probabilities are those of class 1.
+        problem: what it answers: classes, labels or targets by name, strand, and what promotion compares.
         vocabulary: the member of the ensemble this head reads (`bpe`, `kmer`).
-        input_length_bp: length of the training sequences; others are scored with a warning.
-        stranded: whether the strand carries meaning; unstranded heads average both strands (R20).
-        pooling: as `model.heads.SequenceClassifier` takes it.
         encoder: `EncoderConfig` as a dict.
-        prevalence: share of class 1 among the training rows (R31).
-        metrics: `metric` (what promotion compares), `validation_mcc`, `test_mcc`, and `baselines`, a dict of
-            baseline name → validation value.
+        length_bp: shortest and longest of the training sequences; others are scored with a warning.
+        prevalence: of each class or label among the training rows, means of targets (R31); empty where not known.
+        pooling: as `model.heads.SequenceClassifier` takes it; nothing to a per-base head.
+        dense: whether the classifier has its dense-tanh layer; a probe has none.
+        gc: shares of G and C among A, C, G and T that 99.8 % of the training sequences lie between; None: not known.
+        weights: of each class, or each label's positives, in the training loss; None: 1 each. Probabilities of a
+            head trained so are those of rows drawn so.
+        thresholds: of the best MCC on validation rows, for the second of two classes or for each label; decisions
+            are taken at one half all the same.
+        audit: what `tasks.audit` found: `grade`, `verdict`, `counts`, `rows`.
+        metrics: `validation` and `test`, every metric by name; `interval`, 95 %, of `problem.metric` on test;
+            `baselines`, {name: `problem.metric` on validation}.
+        data: `source`, `licence`, `citation`, `family`, `split`…: what the task says of itself.
         hashes: sha256 of what it was made from: `corpus`, `vocabulary`, `encoder`, `train`, `validation`, `test`.
         training: start, fraction, updates, learning rate, seed…
     """
 
     task: str
-    labels: tuple[str, str]
+    problem: Problem
     vocabulary: str
-    input_length_bp: int
-    stranded: bool
-    pooling: str
     encoder: dict[str, Any]
-    prevalence: float
+    length_bp: tuple[int, int]
+    prevalence: tuple[float, ...] = ()
+    pooling: str = "mean"
+    dense: bool = True
+    gc: tuple[float, float] | None = None
+    weights: tuple[float, ...] | None = None
+    thresholds: tuple[float, ...] | None = None
+    audit: dict[str, Any] = field(default_factory=dict)
     metrics: dict[str, Any] = field(default_factory=dict)
+    data: dict[str, Any] = field(default_factory=dict)
     hashes: dict[str, str] = field(default_factory=dict)
     training: dict[str, Any] = field(default_factory=dict)
     format_version: int = FORMAT_VERSION
 
+    def __post_init__(self) -> None:
+        numbers = {"prevalence": self.prevalence, "weights": self.weights, "thresholds": self.thresholds}
+        wanted = {"thresholds": 1} if self.problem.classes else {}
+        for name, values in numbers.items():
+            count = wanted.get(name, self.problem.outputs)
+            if values and len(values) != count:
+                raise InputError(f"{name}: {len(values)} numbers; give {count}")
+        if not 0 < self.length_bp[0] <= self.length_bp[1]:
+            raise InputError(f"length_bp {self.length_bp}: give the shortest and the longest")
+
     @property
     def metric(self) -> str:
         """What promotion compares on validation (R30)."""
-        return str(self.metrics.get("metric", DEFAULT_METRIC))
+        return self.problem.metric
+
+    def measured(self, split: str) -> float | None:
+        """The head's `metric` on "validation" or "test"; None where it was not measured."""
+        return (self.metrics.get(split) or {}).get(self.metric)
+
+    def scores(self) -> dict[str, float]:
+        """SPLIT_METRIC of validation and test, all metrics but those of single labels."""
+        found = {split: self.metrics.get(split) or {} for split in ("validation", "test")}
+        return {
+            f"{split}_{name}": value for split, by in found.items() for name, value in by.items() if "/" not in name
+        }
+
+    def summary(self) -> dict[str, Any]:
+        """What a run that records the head shows; the whole card of many labels has more than MLflow takes."""
+        problem = {"kind": self.problem.kind, "outputs": self.problem.outputs, "stranded": self.problem.stranded}
+        names = ("task", "metric", "vocabulary", "pooling", "dense", "length_bp", "encoder", "training")
+        return problem | {name: getattr(self, name) for name in names}
 
     def to_json(self) -> dict[str, Any]:
-        return dataclasses.asdict(self) | {"labels": list(self.labels)}
+        return dataclasses.asdict(self) | {"problem": self.problem.to_json()}
 
 
 def read_card(path: Path) -> HeadCard:
-    """Read a head's `config.json`.
+    """Read a head's `config.json`, of this format or an older one.
 
     Raises:
         CorruptArtefact: not JSON, not a card, or written by a newer version.
     """
     value = read_json(path, FORMAT_VERSION, "a head folder has one; save the head again")
     try:
-        card = HeadCard(**value)
-        first, second = card.labels
-    except (TypeError, ValueError) as error:
+        return _card(_from_first(value) if value["format_version"] == 1 else value)
+    except (AttributeError, KeyError, TypeError, ValueError, InputError) as error:
         raise CorruptArtefact(f"{path}: not a head's card ({error}); save the head again") from error
-    return dataclasses.replace(card, labels=(str(first), str(second)))
 
 
-def better_baselines(metrics: dict[str, Any]) -> list[str]:
-    """Names of baselines that beat this head on validation (R30: said on the card)."""
-    own = metrics.get(f"validation_{metrics.get('metric', DEFAULT_METRIC)}")
-    baselines = metrics.get("baselines") or {}
+def _card(value: Mapping[str, Any]) -> HeadCard:
+    shortest, longest = value["length_bp"]
+    read = {name: tuple(value[name]) for name in ("prevalence", "gc", "weights", "thresholds") if value.get(name)}
+    problem = Problem.from_json(value["problem"])
+    return HeadCard(**{**value, **read, "problem": problem, "length_bp": (int(shortest), int(longest))})
+
+
+def _from_first(value: Mapping[str, Any]) -> dict[str, Any]:
+    """A card of format 1 in the words of this one."""
+    renamed = ("labels", "input_length_bp", "stranded", "prevalence", "metrics")
+    labels, length_bp, stranded, prevalence, metrics = (value[name] for name in renamed)
+    if len(labels) != 2:
+        raise ValueError(f"{len(labels)} labels")
+    metric = metrics.get("metric", "mcc")
+    found = {split: metrics.get(f"{split}_{metric}") for split in ("validation", "test")}
+    kept = {name: metrics[name] for name in ("baselines",) if name in metrics}
+    if "test_interval" in metrics:
+        kept["interval"] = metrics["test_interval"]
+    return {name: entry for name, entry in value.items() if name not in renamed} | {
+        "problem": Problem("classification", tuple(labels), bool(stranded), metric).to_json(),
+        "length_bp": (length_bp, length_bp),
+        "prevalence": (1 - prevalence, prevalence),
+        "metrics": kept | {split: {metric: number} for split, number in found.items() if number is not None},
+        "format_version": FORMAT_VERSION,
+    }
+
+
+def better_baselines(card: HeadCard) -> list[str]:
+    """Names of baselines that beat a head on validation (R30: said on the card)."""
+    own = card.measured("validation")
+    baselines = card.metrics.get("baselines") or {}
     return [] if own is None else [name for name, value in baselines.items() if value > own]
-
-
-def _table(values: dict[str, Any]) -> list[str]:
-    return [f"| {key} | {value} |" for key, value in sorted(values.items()) if not isinstance(value, dict)]
-
-
-def model_card(card: HeadCard) -> str:
-    """The README of a head folder, in Markdown."""
-    strands = "read as given" if card.stranded else "both strands are scored and averaged"
-    lines = [
-        f"# {card.task}",
-        "",
-        f"A sequence classifier: `{card.labels[1]}` (class 1) against `{card.labels[0]}` (class 0). "
-        "Predicted probabilities are those of class 1.",
-        "",
-        "**Research use only: not for clinical decisions.** A prediction is a score of a model trained on "
-        "the data named below, and says nothing about other species, assays or lengths.",
-        "",
-        "| | |",
-        "| --- | --- |",
-        f"| input | {card.input_length_bp} nt; other lengths from 10 to 2,000 nt are scored with a warning |",
-        f"| strand | {strands} |",
-        f"| vocabulary | {card.vocabulary} |",
-        f"| share of class 1 in training | {card.prevalence:.3f} |",
-        "",
-        *(
-            f"**The baseline `{name}` is better than this head on validation.**\n"
-            for name in better_baselines(card.metrics)
-        ),
-        "## Measured",
-        "| metric | value |",
-        "| --- | --- |",
-        *_table(card.metrics),
-        *_table({f"baseline {k}, validation": v for k, v in (card.metrics.get("baselines") or {}).items()}),
-        "",
-        "## Made from (sha256)",
-        "| what | hash |",
-        "| --- | --- |",
-        *_table(card.hashes),
-        "",
-        "## Training",
-        "| setting | value |",
-        "| --- | --- |",
-        *_table(card.training),
-    ]
-    return "\n".join(lines) + "\n"

@@ -19,10 +19,11 @@ import genomics_fm
 from genomics_fm.artefacts import json_bytes, sha256_bytes, write_bytes, write_json
 from genomics_fm.errors import InputError
 from genomics_fm.inference.export_card import export_card
-from genomics_fm.inference.sources import CONFIG, MODEL_TYPE, load_any
-from genomics_fm.model.heads import MaskedLanguageModel, SequenceClassifier
+from genomics_fm.inference.sources import CONFIG, MODEL_TYPE, Loaded, load_any
+from genomics_fm.model.heads import MaskedLanguageModel, SequenceClassifier, TokenClassifier
 from genomics_fm.model.published import NAMES
 from genomics_fm.model.weights import TIED, WEIGHTS, parameter_count
+from genomics_fm.tasks.problem import Kind
 from genomics_fm.vocabulary.blocks import BlockVocabulary, CodonVocabulary
 from genomics_fm.vocabulary.bpe import BpeVocabulary
 from genomics_fm.vocabulary.ensemble import FILE_NAME, Ensemble
@@ -36,6 +37,12 @@ TOKENIZERS = "tokenizers"
 FAST_CLASS = "PreTrainedTokenizerFast"
 UNLIMITED = 10**30
 """What transformers writes for a tokenizer whose model has no longest input."""
+PROBLEM_TYPES: dict[Kind, str] = {
+    "classification": "single_label_classification",
+    "multilabel": "multi_label_classification",
+    "regression": "regression",
+}
+"""Ours by what transformers calls them."""
 AUTO_MAP = {
     "AutoConfig": "configuration_genomics_fm.GenomicsFmConfig",
     "AutoModel": "modeling_genomics_fm.GenomicsFmModel",
@@ -62,12 +69,15 @@ def export(source: Path, output: Path, vocabulary: str = "") -> Exported:
         vocabulary: whose tokenizer stands at the top; without it the head's own, or the first.
 
     Raises:
-        InputError: no model in `source`, an unknown vocabulary, or something is in `output`.
+        InputError: no model in `source`, a probe or a head of bases, an unknown vocabulary, or something is in
+            `output`.
         CorruptArtefact: a file of `source` is damaged.
     """
     if output.is_file() or (output.is_dir() and any(output.iterdir())):
         raise InputError(f"{output}: there already; choose a folder that does not exist or is empty")
     model, ensemble, about = load_any(source)
+    if isinstance(model, TokenClassifier) or (isinstance(model, SequenceClassifier) and not model.dense):
+        raise InputError(f"{source}: a probe or a head of bases has no class in the export; export its encoder")
     name = _chosen(ensemble, vocabulary or about.get("vocabulary", ""), source)
     tensors = {key: value.contiguous() for key, value in sorted(model.state_dict().items()) if key != TIED}
     weights = save(tensors, metadata={"format": "pt"})  # transformers before version 5 insists on the format
@@ -108,7 +118,7 @@ def _chosen(ensemble: Ensemble | None, vocabulary: str, source: Path) -> str | N
     return name
 
 
-def _config(model: MaskedLanguageModel | SequenceClassifier, about: dict[str, Any]) -> dict[str, Any]:
+def _config(model: Loaded, about: dict[str, Any]) -> dict[str, Any]:
     """`config.json` for transformers, but for where the model comes from."""
     encoder = model.bert.config
     sizes = {theirs: getattr(encoder, ours) for theirs, ours in NAMES.items()}
@@ -123,12 +133,14 @@ def _config(model: MaskedLanguageModel | SequenceClassifier, about: dict[str, An
     }
     if isinstance(model, MaskedLanguageModel):
         return {**shared, "architectures": ["GenomicsFmForMaskedLM"]}
-    labels = about.get("labels") or [f"LABEL_{number}" for number in range(model.classifier.out_features)]
+    problem = about.get("problem") or {}
+    unnamed = [f"LABEL_{number}" for number in range(model.classifier.out_features)]
+    labels = problem.get("names") or about.get("labels") or unnamed
     return {
         **shared,
         "architectures": ["GenomicsFmForSequenceClassification"],
         "pooling": model.pooling,
-        "problem_type": "single_label_classification",
+        "problem_type": PROBLEM_TYPES[problem.get("kind", "classification")],
         "id2label": {str(number): label for number, label in enumerate(labels)},
         "label2id": {label: number for number, label in enumerate(labels)},
     }

@@ -67,7 +67,7 @@ def _labels(config: dict[str, Any], origin: dict[str, Any], classifier: bool) ->
     if not classifier:
         return ["Masked language model of DNA; a vocabulary's prompt token says how a sequence was cut.", ""]
     labels = ", ".join(f"{number} = `{label}`" for number, label in config["id2label"].items())
-    strand = [] if origin.get("stranded", True) else [_UNSTRANDED, ""]
+    strand = [] if origin.get("problem", origin).get("stranded", True) else [_UNSTRANDED, ""]
     return [f"A sequence classifier: {labels}; pooling `{config['pooling']}`.", "", *strand]
 
 

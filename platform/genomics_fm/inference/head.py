@@ -1,62 +1,41 @@
 """A head folder: written once, verified whenever it is loaded, and what it predicts.
 
 config.json          the card (`HeadCard`)
-model.safetensors    weights of `model.heads.SequenceClassifier`
+model.safetensors    weights of `model.heads.SequenceClassifier`, or of `TokenClassifier` for a per-base problem
 vocabulary.json      the ensemble vocabulary
-validation.parquet   locus, block, label, probability: what promotion compares (R30)
+validation.parquet   locus, block, label, prediction: what promotion compares (R30)
 README.md            the model card
 manifest.json        sha256 of each of the above, written last
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, get_args
-
-import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
+from typing import get_args
 
 from genomics_fm.artefacts import read_sealed_json, sha256_file, write_bytes, write_json, write_sealed_json
 from genomics_fm.errors import CorruptArtefact, InputError
-from genomics_fm.inference.card import FORMAT_VERSION, HeadCard, model_card, read_card
-from genomics_fm.inference.sequences import Prepared, prepare
+from genomics_fm.inference import prediction
+from genomics_fm.inference.card import FORMAT_VERSION, HeadCard, read_card
+from genomics_fm.inference.card_text import model_card
+from genomics_fm.inference.predicted import Predicted, read_predicted
+from genomics_fm.inference.prediction import Prediction
+from genomics_fm.inference.prior import Prior, factors, shifted
+from genomics_fm.inference.sequences import Familiar, Prepared
 from genomics_fm.model.encoder import EncoderConfig
-from genomics_fm.model.heads import Pooling, SequenceClassifier
+from genomics_fm.model.heads import Pooling, SequenceClassifier, TokenClassifier
 from genomics_fm.model.weights import load_into, read_tensors, write_tensors
-from genomics_fm.tasks.scoring import strand_probabilities
+from genomics_fm.tasks import metrics, scoring
+from genomics_fm.tasks.scoring import Strands
 from genomics_fm.vocabulary.ensemble import Ensemble
 
 MANIFEST = "manifest.json"
-FILES = ("config.json", "model.safetensors", "vocabulary.json", "validation.parquet", "README.md")
-VALIDATION_COLUMNS = ("locus", "block", "label", "probability")
-DECISION = 0.5
+VALIDATION = "validation.parquet"
+FILES = ("config.json", "model.safetensors", "vocabulary.json", VALIDATION, "README.md")
+
+Module = SequenceClassifier | TokenClassifier
 
 
-@dataclass(frozen=True)
-class Prediction:
-    """What a head says about one sequence.
-
-    Attributes:
-        label: name of the class whose probability is larger.
-        probability: of class 1; the mean of both strands for unstranded heads.
-        reverse_complement_gap: |p(forward) − p(reverse complement)|; None for stranded heads.
-        warnings: reservations, in words.
-    """
-
-    label: str
-    probability: float
-    reverse_complement_gap: float | None
-    warnings: tuple[str, ...]
-
-
-def save_head(
-    folder: Path,
-    module: SequenceClassifier,
-    card: HeadCard,
-    vocabulary: Ensemble,
-    validation: Mapping[str, Any],
-) -> str:
+def save_head(folder: Path, module: Module, card: HeadCard, vocabulary: Ensemble, rows: Predicted) -> str:
     """Write a head folder; without its manifest, written last, it does not count.
 
     Args:
@@ -64,18 +43,22 @@ def save_head(
         module: the trained classifier.
         card: what it is.
         vocabulary: the ensemble it reads.
-        validation: columns `VALIDATION_COLUMNS`, one entry a validation row, `probability` that of class 1.
+        rows: its predictions of the validation rows.
 
     Returns:
         The head's sha256 (of its manifest).
+
+    Raises:
+        InputError: the module, or the predictions, are not what the card says.
     """
-    missing = set(VALIDATION_COLUMNS) - set(validation)
-    if missing:
-        raise InputError(f"{folder}: validation lacks {', '.join(sorted(missing))}; give every column")
+    shape = (isinstance(module, TokenClassifier), module.classifier.out_features)
+    if shape != (card.problem.kind == "per-base", card.problem.outputs):
+        raise InputError(f"{folder}: the module's outputs are not those of the card's problem; give its own card")
+    metrics.rows_of(card.problem, rows.labels, rows.predictions)
     (folder / MANIFEST).unlink(missing_ok=True)
     write_tensors(folder / "model.safetensors", module.state_dict())
     vocabulary.save(folder / "vocabulary.json")
-    write_bytes(folder / "validation.parquet", _parquet(validation))
+    write_bytes(folder / VALIDATION, rows.to_parquet())
     return write_card(folder, card)
 
 
@@ -86,13 +69,6 @@ def write_card(folder: Path, card: HeadCard) -> str:
     files = {name: sha256_file(folder / name) for name in FILES}
     write_sealed_json(folder / MANIFEST, {"format_version": FORMAT_VERSION, "files": files})
     return sha256_file(folder / MANIFEST)
-
-
-def _parquet(validation: Mapping[str, Any]) -> bytes:
-    table = pa.table({name: pa.array(validation[name]) for name in VALIDATION_COLUMNS})
-    sink = pa.BufferOutputStream()
-    pq.write_table(table, sink)
-    return sink.getvalue().to_pybytes()
 
 
 def verify(folder: Path) -> str:
@@ -124,47 +100,51 @@ def verify(folder: Path) -> str:
 class Head:
     """A loaded head. Use `load_head`."""
 
-    def __init__(
-        self, folder: Path, sha256: str, card: HeadCard, vocabulary: Ensemble, module: SequenceClassifier
-    ) -> None:
+    def __init__(self, folder: Path, sha256: str, card: HeadCard, vocabulary: Ensemble, module: Module) -> None:
         self.folder = folder
         self.sha256 = sha256
         self.card = card
         self.vocabulary = vocabulary
         self.module = module.eval()
+        self.familiar = Familiar(card.length_bp, card.gc)
 
     def prepare(self, text: str, where: str) -> Prepared:
         """Normalise a sequence for this head; raises `InputError` naming `where`."""
-        return prepare(text, self.card.input_length_bp, where)
+        return self.familiar.prepare(text, where)
 
-    def predict(self, sequences: Sequence[str]) -> list[Prediction]:
-        """Score sequences of 10 to 2,000 letters.
+    def predict(self, sequences: Sequence[str], prior: Prior | None = None) -> list[Prediction]:
+        """Score sequences of 10 to 2,000 letters, or four times the longest training sequence if that is more.
+
+        Args:
+            sequences: letters in either case.
+            prior: how frequent classes or labels are where the sequences come from; as in training otherwise.
 
         Raises:
-            InputError: a sequence R11 refuses; names it as `sequence <number from 1>`.
+            InputError: a sequence R11 refuses (names it as `sequence <number from 1>`), or a prior that `factors`
+                refuses.
         """
-        return self.score([self.prepare(text, f"sequence {i}") for i, text in enumerate(sequences, start=1)])
+        return self.score([self.prepare(text, f"sequence {i}") for i, text in enumerate(sequences, start=1)], prior)
 
-    def score(self, prepared: Sequence[Prepared]) -> list[Prediction]:
-        """Score prepared sequences; the answer for one does not depend on the others to 1e-5."""
-        probability = strand_probabilities(
-            self.module,
-            self.vocabulary,
-            self.card.vocabulary,
-            [item.sequence for item in prepared],
-            both_strands=not self.card.stranded,
-        )
-        mean = probability.mean(axis=0)
-        gap = None if self.card.stranded else np.abs(probability[0] - probability[1])
-        return [
-            Prediction(
-                label=self.card.labels[int(mean[i] >= DECISION)],
-                probability=float(mean[i]),
-                reverse_complement_gap=None if gap is None else float(gap[i]),
-                warnings=item.warnings,
-            )
-            for i, item in enumerate(prepared)
-        ]
+    def score(self, prepared: Sequence[Prepared], prior: Prior | None = None, bf16: bool = False) -> list[Prediction]:
+        """Score prepared sequences; the answer for one does not depend on the others to 1e-5 (in float32).
+
+        The gap between strands is that of the model's own answers, whatever the prior.
+        """
+        problem = self.card.problem
+        factor_C = None if prior is None else factors(self.card, prior)
+        strands = self.strands([item.sequence for item in prepared], bf16)
+        found = []
+        for row, item in enumerate(prepared):
+            values, gap = prediction.of_strands(strands, row)
+            if factor_C is not None:
+                values = shifted(problem, values, factor_C)
+            found.append(prediction.decided(problem, values, gap, item.warnings))
+        return found
+
+    def strands(self, sequences: Sequence[str], bf16: bool = False) -> Strands:
+        """What the model itself says of each strand of normalised sequences; see `scoring.predict`."""
+        name, problem = self.card.vocabulary, self.card.problem
+        return scoring.predict(self.module, self.vocabulary, name, sequences, problem, bf16=bf16)
 
 
 def load_head(folder: Path | str) -> Head:
@@ -188,7 +168,7 @@ def load_head(folder: Path | str) -> Head:
     return Head(folder, sha256, card, vocabulary, module)
 
 
-def _module(card: HeadCard, path: Path) -> SequenceClassifier:
+def _module(card: HeadCard, path: Path) -> Module:
     """The classifier a card describes, its weights not yet loaded."""
     if card.pooling not in get_args(Pooling):
         raise CorruptArtefact(f"{path}: unknown pooling {card.pooling!r}; upgrade genomics-fm")
@@ -196,10 +176,15 @@ def _module(card: HeadCard, path: Path) -> SequenceClassifier:
         config = EncoderConfig(**card.encoder)
     except (TypeError, InputError) as error:
         raise CorruptArtefact(f"{path}: not an encoder ({error}); save the head again") from error
-    return SequenceClassifier(config, outputs=len(card.labels), pooling=card.pooling)  # type: ignore[arg-type]
+    if card.problem.kind == "per-base":
+        return TokenClassifier(config, card.problem.outputs)
+    return SequenceClassifier(config, card.problem.outputs, card.pooling, dense=card.dense)  # type: ignore[arg-type]
 
 
-def read_validation(folder: Path) -> dict[str, np.ndarray]:
-    """The columns of a head's `validation.parquet`, `VALIDATION_COLUMNS`, as numpy arrays."""
-    table = pq.read_table(folder / "validation.parquet", columns=list(VALIDATION_COLUMNS))
-    return {name: table[name].to_numpy() for name in VALIDATION_COLUMNS}
+def read_validation(folder: Path) -> Predicted:
+    """A head's predictions of its validation rows, before any prior.
+
+    Raises:
+        CorruptArtefact: card or rows are damaged.
+    """
+    return read_predicted(folder / VALIDATION, read_card(folder / "config.json").problem)

@@ -1,34 +1,29 @@
-"""FASTA or GenBank in, parquet out: streaming, one chunk of sequences in memory."""
+"""Sequences in, parquet out, one chunk of predictions in memory; `predict_source` reads them."""
 
-import itertools
 import os
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from genomics_fm import __version__
-from genomics_fm.errors import writing
-from genomics_fm.genome.reader import read_genome
-from genomics_fm.inference.head import Head, Prediction
-from genomics_fm.inference.sequences import Prepared, check_length, reservations
+from genomics_fm.errors import InputError, writing
+from genomics_fm.inference.head import Head
+from genomics_fm.inference.predict_source import Item, Source
+from genomics_fm.inference.prediction import Prediction
+from genomics_fm.inference.prior import Prior, factors
+from genomics_fm.tasks.problem import Problem
 
-CHUNK_SEQUENCES = 1_024
 PROGRESS_SECONDS = 2.0
-SCHEMA = pa.schema(
-    {
-        "name": pa.string(),
-        "label": pa.string(),
-        "probability": pa.float64(),
-        "strand_gap": pa.float64(),
-        "length": pa.int32(),
-        "warning": pa.string(),
-    }
-)
+DTYPES = ("fp32", "bf16")
+_NAMES = pa.list_(pa.string())
+_NUMBER, _NUMBERS = pa.float64(), pa.list_(pa.float32())
 
 
 @dataclass(frozen=True)
@@ -40,32 +35,66 @@ class Summary:
     seconds: float
 
 
-def predict_file(head: Head, source: str, target: Path, report: Callable[[int, float], None] | None = None) -> Summary:
-    """Score every record of a file and write `name, label, probability, strand_gap, length, warning`.
+@dataclass(frozen=True)
+class PredictSettings:
+    """How a head is asked.
+
+    Attributes:
+        genome: FASTA or GenBank that the places of a BED file or a table lie in.
+        prior: how frequent classes or labels are where the sequences come from; as in training otherwise.
+        dtype: the model computes in fp32 or bf16.
+    """
+
+    genome: str | None = None
+    prior: Prior | None = None
+    dtype: str = "fp32"
+
+    def __post_init__(self) -> None:
+        if self.dtype not in DTYPES:
+            raise InputError(f"dtype {self.dtype}: give {' or '.join(DTYPES)}")
+
+
+def predict_file(
+    head: Head,
+    source: str,
+    target: Path,
+    report: Callable[[int, float], None] | None = None,
+    settings: PredictSettings | None = None,
+) -> Summary:
+    """Score every sequence of a file and write a table, a row a sequence, in the order of the file.
+
+    Columns: name, what is predicted (`schema`), strand_gap, length, warning.
 
     Args:
         head: the head.
-        source: FASTA (plain or gzip) or GenBank, as `read_genome` takes it.
+        source: as `predict_source.Source` reads it.
         target: the parquet file; it appears only when it is complete.
         report: called with (sequences done, seconds) every few seconds.
+        settings: genome, prior, precision.
 
     Raises:
-        InputError: the file is refused by the strict reader, or a record is too short or too long.
+        InputError: the file is refused by its strict reader, a sequence is too short or too long, or a prior that
+            does not fit the head.
         EnvironmentFault: the target cannot be written.
     """
     started = last = time.monotonic()
+    settings, problem = settings or PredictSettings(), head.card.problem
+    if settings.prior is not None:
+        factors(head.card, settings.prior)
     done = warned = 0
     temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
     metadata = {"head_sha256": head.sha256, "task": head.card.task, "genomics_fm": __version__}
+    metadata |= {"dtype": settings.dtype, "prior": "" if settings.prior is None else str(settings.prior)}
+    file = Source(source, settings.genome, problem.stranded)
     try:
         with writing(target):
             target.parent.mkdir(parents=True, exist_ok=True)
-            with pq.ParquetWriter(temporary, SCHEMA.with_metadata(metadata)) as writer:
-                for names, prepared in _chunks(source, head.card.input_length_bp):
-                    predictions = head.score(prepared)
-                    writer.write_table(_table(names, prepared, predictions))
-                    done += len(names)
-                    warned += sum(bool(p.warnings) for p in predictions)
+            with pq.ParquetWriter(temporary, schema(problem).with_metadata(metadata)) as writer:
+                for items in file.chunks(head.familiar):
+                    found = head.score([item for _, item in items], settings.prior, settings.dtype == "bf16")
+                    writer.write_table(_table(problem, items, found))
+                    done += len(items)
+                    warned += sum(bool(p.warnings) for p in found)
                     if report and time.monotonic() - last >= PROGRESS_SECONDS:
                         last = time.monotonic()
                         report(done, last - started)
@@ -75,28 +104,47 @@ def predict_file(head: Head, source: str, target: Path, report: Callable[[int, f
     return Summary(done, warned, time.monotonic() - started)
 
 
-def _chunks(source: str, input_length_bp: int) -> Iterator[tuple[list[str], list[Prepared]]]:
-    """Names and sequences, a bounded number at a time; the reader has normalised the letters already."""
-    contigs = read_genome(source)
-    while chunk := list(itertools.islice(contigs, CHUNK_SEQUENCES)):
-        prepared = []
-        for contig in chunk:
-            check_length(len(contig.sequence), f"{source}: record {contig.name!r}")
-            said = reservations(contig.sequence, contig.u_to_t, contig.iupac_to_n, input_length_bp)
-            prepared.append(Prepared(contig.sequence, said))
-        yield [contig.name for contig in chunk], prepared
+def schema(problem: Problem) -> pa.Schema:
+    """Columns of a table of predictions."""
+    kinds: dict[str, pa.DataType] = {}
+    match problem.kind:
+        case "classification":
+            kinds = {"label": pa.string(), "probability": _NUMBER}
+        case "multilabel":
+            kinds = {"labels": _NAMES}
+        case "per-base":
+            kinds = {"labels": _NAMES, "probability": _NUMBERS}
+        case "regression":
+            pass
+    each = dict.fromkeys(_each(problem), _NUMBER)
+    rest = {"strand_gap": _NUMBER, "length": pa.int32(), "warning": pa.string()}
+    return pa.schema({"name": pa.string(), **kinds, **each, **rest})
 
 
-def _table(names: list[str], prepared: list[Prepared], predictions: list[Prediction]) -> pa.Table:
-    columns = {
-        "name": names,
+def _each(problem: Problem) -> list[str]:
+    """Columns that hold one output each."""
+    if problem.binary or problem.kind == "per-base":
+        return []
+    what = "value" if problem.kind == "regression" else "probability"
+    return [f"{what}/{name}" for name in problem.names]
+
+
+def _table(problem: Problem, items: list[Item], predictions: list[Prediction]) -> pa.Table:
+    columns: dict[str, Any] = {
+        "name": [name for name, _ in items],
         "label": [p.label for p in predictions],
+        "labels": [p.labels for p in predictions],
         "probability": [p.probability for p in predictions],
         "strand_gap": [p.reverse_complement_gap for p in predictions],
-        "length": [len(p.sequence) for p in prepared],
+        "length": [len(item.sequence) for _, item in items],
         "warning": ["; ".join(p.warnings) for p in predictions],
     }
-    return pa.table(columns, schema=SCHEMA)
+    if problem.kind == "per-base":
+        columns["probability"] = [p.values.max(axis=1) for p in predictions]
+    elif each := _each(problem):
+        columns |= dict(zip(each, np.stack([p.values for p in predictions]).T, strict=True))
+    wanted = schema(problem)
+    return pa.table([pa.array(columns[field.name], field.type) for field in wanted], schema=wanted)
 
 
 def print_progress(done: int, seconds: float) -> None:

@@ -7,15 +7,15 @@ import numpy as np
 
 from genomics_fm.errors import CorruptArtefact, InputError
 from genomics_fm.inference.card import HeadCard, read_card
-from genomics_fm.inference.head import DECISION, load_head, read_validation
+from genomics_fm.inference.head import load_head, read_validation
+from genomics_fm.inference.predicted import Predicted
 from genomics_fm.tasks import bootstrap
-from genomics_fm.tasks.metrics import mcc
+from genomics_fm.tasks.metrics import METRICS
 from genomics_fm.tasks.problem import Problem
-from genomics_fm.tasks.results import of_two
-from genomics_fm.tasks.rows import Rows
+from genomics_fm.tasks.rows import Labels, Rows
+from genomics_fm.tasks.scoring import mean_of_strands
 
-METRICS = ("mcc",)
-_PROBLEM = Problem("classification", ("0", "1"))
+_ABBREVIATED = ("mcc", "auroc", "auprc")
 
 
 @dataclass(frozen=True)
@@ -36,13 +36,8 @@ class Decision:
 
 
 def validation_score(folder: Path) -> float:
-    """A head's MCC on its validation rows at a probability of one half."""
-    columns = read_validation(folder)
-    return mcc(columns["label"], _predicted(columns["probability"]))
-
-
-def _predicted(probability: np.ndarray) -> np.ndarray:
-    return (probability >= DECISION).astype(np.int64)
+    """A head's metric on its validation rows; of classes and labels at a probability of one half."""
+    return read_validation(folder).score(read_card(folder / "config.json").problem)
 
 
 def validation_hash(card: HeadCard, folder: Path) -> str:
@@ -70,54 +65,69 @@ def decide(
     """
     card = read_card(challenger / "config.json")
     wanted = validation_hash(card, challenger)
-    if card.metric not in METRICS:
-        raise InputError(f"{challenger}: metric {card.metric!r}; promotion knows {', '.join(METRICS)}")
+    known = METRICS[card.problem.kind]
+    if card.metric not in known:
+        raise InputError(f"{challenger}: metric {card.metric!r}; promotion knows {', '.join(known)}")
     if incumbent is None:
         return Decision(True, "first of its name, so there was no champion to beat")
     other = read_card(incumbent / "config.json")
-    for what, ours, theirs in (("task", card.task, other.task), ("metric", card.metric, other.metric)):
-        if ours != theirs:
-            return Decision(False, f"another {what} ({ours}) than the champion's ({theirs}): not comparable")
-    columns = read_validation(challenger)
+    for what, mine, theirs in (
+        ("task", card.task, other.task),
+        ("metric", card.metric, other.metric),
+        ("problem", _said(card.problem), _said(other.problem)),
+    ):
+        if mine != theirs:
+            return Decision(False, f"another {what} ({mine}) than the champion's ({theirs}): not comparable")
+    ours = read_validation(challenger)
     if validation_hash(other, incumbent) == wanted:
-        theirs_columns, how = read_validation(incumbent), ""
+        champions, how = read_validation(incumbent), ""
     elif rows is None:
         return Decision(
             False,
             "the champion was chosen on other validation rows; give these rows (--validation) to re-score it",
         )
     else:
-        theirs_columns, how = _rescore(incumbent, rows, wanted), " (champion re-scored on these rows)"
-    return _compare(columns, theirs_columns, samples, seed, how)
+        champions, how = _rescore(incumbent, rows, wanted), " (champion re-scored on these rows)"
+    return _compare(card.problem, ours.ordered(), champions.ordered(), samples, seed, how)
 
 
-def _rescore(incumbent: Path, rows: Rows, wanted: str) -> dict[str, np.ndarray]:
+def _said(problem: Problem) -> str:
+    """The answers that two heads must share to be compared."""
+    return f"{problem.kind} of {', '.join(problem.names)}"
+
+
+def _rescore(incumbent: Path, rows: Rows, wanted: str) -> Predicted:
     if rows.sha256 != wanted:
         raise InputError(
             f"validation rows {rows.sha256[:12]}…: the challenger's are {wanted[:12]}…; give those it was chosen on"
         )
-    predictions = load_head(incumbent).predict(rows.sequences)
-    return {
-        "locus": np.array(rows.locus),
-        "block": rows.block,
-        "label": rows.labels,
-        "probability": np.array([p.probability for p in predictions]),
+    return Predicted.of(rows, mean_of_strands(load_head(incumbent).strands(rows.sequences)))
+
+
+def _compare(problem: Problem, ours: Predicted, theirs: Predicted, samples: int, seed: int, how: str) -> Decision:
+    differing = {
+        "locus": ours.locus != theirs.locus,
+        "label": not _equal(ours.labels, theirs.labels),
+        "block": not np.array_equal(ours.block, theirs.block),
     }
-
-
-def _compare(ours: dict[str, np.ndarray], theirs: dict[str, np.ndarray], samples: int, seed: int, how: str) -> Decision:
-    a, b = np.argsort(ours["locus"], kind="stable"), np.argsort(theirs["locus"], kind="stable")
-    for name in ("locus", "label", "block"):
-        if not np.array_equal(ours[name][a], theirs[name][b]):
+    for name, differs in differing.items():
+        if differs:
             raise CorruptArtefact(
                 f"validation.parquet: the two heads name the same rows but differ in {name}; save both again"
             )
-    labels, blocks = ours["label"][a], ours["block"][a]
-    a_N2, b_N2 = of_two(ours["probability"][a]), of_two(theirs["probability"][b])
-    difference, low, high = bootstrap.difference(_PROBLEM, "mcc", labels, a_N2, b_N2, blocks, samples, seed)
+    difference, low, high = bootstrap.difference(
+        problem, problem.metric, ours.labels, ours.predictions, theirs.predictions, ours.block, samples, seed
+    )
     verdict = "the lower bound is above 0" if low > 0 else "the lower bound is not above 0"
+    metric = problem.metric.upper() if problem.metric in _ABBREVIATED else problem.metric
     why = (
-        f"validation MCC {difference:+.4f} against the champion{how}, 95 % interval {low:+.4f} to {high:+.4f} "
-        f"over {len(np.unique(blocks)):,} blocks: {verdict}"
+        f"validation {metric} {difference:+.4f} against the champion{how}, 95 % interval {low:+.4f} to {high:+.4f} "
+        f"over {len(np.unique(ours.block)):,} blocks: {verdict}"
     )
     return Decision(low > 0, why, difference, (low, high))
+
+
+def _equal(a: Labels, b: Labels) -> bool:
+    if a.dtype == object:
+        return len(a) == len(b) and all(np.array_equal(x, y) for x, y in zip(a, b, strict=True))
+    return np.array_equal(a, b, equal_nan=a.dtype.kind == "f")

@@ -4,6 +4,7 @@ from typing import Any
 
 from genomics_fm.errors import InputError
 from genomics_fm.inference.head import Head, load_head
+from genomics_fm.inference.prediction import answer
 
 COLUMN = "sequence"
 
@@ -22,7 +23,7 @@ class PyfuncHead:
             params: none are known.
 
         Returns:
-            One `{"label", "probability", "strand_gap", "warnings"}` a sequence.
+            One object a sequence, as `prediction.answer` makes it.
 
         Raises:
             InputError: parameters, no such column, or a sequence R11 refuses.
@@ -33,16 +34,8 @@ class PyfuncHead:
             if COLUMN not in data:
                 raise InputError(f"columns {sorted(map(str, data.keys()))}: give a column `{COLUMN}`")
             data = data[COLUMN]
-        sequences = [str(s) for s in data]
-        return [
-            {
-                "label": p.label,
-                "probability": p.probability,
-                "strand_gap": p.reverse_complement_gap,
-                "warnings": list(p.warnings),
-            }
-            for p in self.head.predict(sequences)
-        ]
+        problem = self.head.card.problem
+        return [answer(problem, found) for found in self.head.predict([str(s) for s in data])]
 
 
 def _load_pyfunc(path: str) -> PyfuncHead:

@@ -1,13 +1,12 @@
 """Any folder that holds a model: an encoder or a head of ours, an exported one, or a published checkpoint."""
 
-import dataclasses
 from pathlib import Path
 from typing import Any
 
 from genomics_fm.artefacts import read_json_object
 from genomics_fm.errors import CorruptArtefact, InputError
 from genomics_fm.inference.head import MANIFEST, load_head
-from genomics_fm.model.heads import MaskedLanguageModel, SequenceClassifier
+from genomics_fm.model.heads import MaskedLanguageModel, SequenceClassifier, TokenClassifier
 from genomics_fm.model.published import POSITIONS, load_published, published_config
 from genomics_fm.model.weights import WEIGHTS, load_into, load_language_model, read_tensors
 from genomics_fm.vocabulary.ensemble import FILE_NAME, Ensemble
@@ -18,7 +17,7 @@ MODEL_TYPE = "genomics_fm"
 TORCH_WEIGHTS = "pytorch_model.bin"
 
 
-Loaded = MaskedLanguageModel | SequenceClassifier
+Loaded = MaskedLanguageModel | SequenceClassifier | TokenClassifier
 
 
 def load_any(folder: Path) -> tuple[Loaded, Ensemble | None, dict[str, Any]]:
@@ -39,7 +38,7 @@ def load_any(folder: Path) -> tuple[Loaded, Ensemble | None, dict[str, Any]]:
     values = _config(folder)
     if (folder / MANIFEST).is_file():
         head = load_head(folder)
-        return head.module, head.vocabulary, dataclasses.asdict(head.card) | {"sha256": head.sha256}
+        return head.module, head.vocabulary, head.card.to_json() | {"sha256": head.sha256}
     model: Loaded
     if "encoder" in values:
         model, about = load_language_model(folder)

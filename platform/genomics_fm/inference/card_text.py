@@ -1,0 +1,109 @@
+"""A head's model card: its `config.json` as a page for people."""
+
+from typing import Any
+
+from genomics_fm.inference.card import HeadCard, better_baselines
+from genomics_fm.inference.sequences import MIN_LENGTH_BP, longest_accepted
+from genomics_fm.tasks.problem import Kind
+
+NAMES_SHOWN = 20
+"""Classes, labels or targets that the card lists one by one."""
+_WHAT: dict[Kind, str] = {
+    "classification": "says which of {count} classes a sequence is of: {names}.",
+    "multilabel": "says which of {count} labels, that exclude nothing, a sequence has: {names}.",
+    "regression": "predicts {count} numbers for a sequence: {names}.",
+    "per-base": "says which of {count} classes every base of a sequence is of: {names}.",
+}
+_LIMITS = (
+    "**Research use only: not for clinical decisions.** A prediction is a score of a model trained on "
+    "the data named below, and says nothing about other species, assays or lengths."
+)
+
+
+def model_card(card: HeadCard) -> str:
+    """The README of a head folder, in Markdown."""
+    lines = [
+        f"# {card.task}",
+        "",
+        _what(card),
+        "",
+        _LIMITS,
+        "",
+        *(f"**The baseline `{name}` is better than this head on validation.**\n" for name in better_baselines(card)),
+        *_section("Input and output", _input(card)),
+        *_section("Data", _data(card)),
+        *_section("Measured", _measured(card)),
+        *_section("Made from (sha256)", card.hashes),
+        *_section("Training", card.training),
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _what(card: HeadCard) -> str:
+    problem = card.problem
+    shown = [f"`{name}`" for name in problem.names[:NAMES_SHOWN]]
+    names = ", ".join(shown) + (", …" if len(shown) < problem.outputs else "")
+    said = f"This head {_WHAT[problem.kind].format(count=problem.outputs, names=names)}"
+    if problem.kind == "classification" and problem.binary:
+        said += f" Predicted probabilities are those of `{problem.names[1]}`."
+    return said
+
+
+def _input(card: HeadCard) -> dict[str, Any]:
+    shortest, longest = card.length_bp
+    length = f"{shortest:,} nt" if shortest == longest else f"{shortest:,} to {longest:,} nt"
+    most = longest_accepted(card.length_bp)
+    found: dict[str, Any] = {
+        "input": f"{length}; other lengths from {MIN_LENGTH_BP} to {most:,} nt are scored with a warning",
+        "strand": "read as given" if card.problem.stranded else "both strands are scored and averaged",
+        "vocabulary": card.vocabulary,
+        "probabilities": None if card.problem.kind == "regression" else "as trained, not calibrated",
+    }
+    if card.gc is not None:
+        found["GC of 99.8 % of the training sequences"] = f"{card.gc[0]:.1%} to {card.gc[1]:.1%}"
+    what = "mean" if card.problem.kind == "regression" else "share"
+    for place, name in enumerate(card.problem.names[:NAMES_SHOWN]):
+        if card.prevalence:
+            found[f"{what} of `{name}` in training"] = f"{card.prevalence[place]:.3f}"
+        if card.weights:
+            found[f"weight of `{name}` in the loss"] = f"{card.weights[place]:.3g}"
+    if card.thresholds:
+        names = card.problem.names[1:] if card.problem.classes else card.problem.names
+        for name, threshold in list(zip(names, card.thresholds, strict=True))[:NAMES_SHOWN]:
+            found[f"threshold of `{name}` with the best MCC on validation"] = f"{threshold:.3f}"
+    return found
+
+
+def _data(card: HeadCard) -> dict[str, Any]:
+    named = {name: value for name, value in card.data.items() if value not in ("", None)}
+    missing = {name: "not stated" for name in ("source", "licence", "citation") if name not in named}
+    return {**named, **missing, "leaks from test into training": card.audit.get("verdict", "not audited")}
+
+
+def _measured(card: HeadCard) -> dict[str, Any]:
+    found: dict[str, Any] = {"compared by": card.metric}
+    for split in ("validation", "test"):
+        overall = {name: value for name, value in (card.metrics.get(split) or {}).items() if "/" not in name}
+        found |= {f"{split} {name}": _number(value) for name, value in sorted(overall.items())}
+    if interval := card.metrics.get("interval"):
+        found[f"test {card.metric}, 95 % interval"] = f"{interval[0]:.3f} to {interval[1]:.3f}"
+    baselines = card.metrics.get("baselines") or {}
+    return found | {f"baseline {name}, validation": _number(value) for name, value in sorted(baselines.items())}
+
+
+def _number(value: Any) -> Any:
+    return f"{value:.4g}" if isinstance(value, float) else value
+
+
+def _section(title: str, values: dict[str, Any]) -> list[str]:
+    """A table of what has a value; what is nested is left to `config.json`."""
+    rows = [f"| {_cell(name)} | {_cell(value)} |" for name, value in values.items() if _shown(value)]
+    return [f"## {title}", "| | |", "| --- | --- |", *rows, ""]
+
+
+def _shown(value: Any) -> bool:
+    return value is not None and not isinstance(value, dict)
+
+
+def _cell(value: Any) -> str:
+    return " ".join(str(value).split()).replace("|", "\\|")
