@@ -161,6 +161,7 @@ def test_repeats_on_other_contigs_do_not_leak_into_what_we_hold_out() -> None:
         labelled.rows.sequences[row] = labelled.rows.sequences[0]
     made = splits.divide(labelled)
     assert made.about["split"]["how"] == "contig" and made.about["audit"]["counts"]["A"] == 0
+    assert audit.audit(made).counts["A"] == 0  # as the division says, which does not look twice
     assert made.about["split"]["dropped_like_training"] == 400 - sum(map(len, made.splits.values())) > 5
 
 

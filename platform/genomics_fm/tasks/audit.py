@@ -98,7 +98,11 @@ class Audit:
 
 
 def audit(
-    task: Task, corpus: Corpus | None = None, report: Callable[[int, int], None] | None = None, family: Any = None
+    task: Task,
+    corpus: Corpus | None = None,
+    report: Callable[[int, int], None] | None = None,
+    family: NDArray[np.int64] | None = None,
+    near: NDArray[np.int64] | None = None,
 ) -> Audit:
     """Grade every test row.
 
@@ -107,12 +111,14 @@ def audit(
         corpus: what the encoder was pretrained on; None where that is unknown, or nothing.
         report: receives (windows of the corpus read, all of them).
         family: (train + test,) the clusters of the training rows followed by the test rows, where they are known.
+        near: what `leaks` gives for the test rows, where that is known.
 
     Raises:
         CorruptArtefact: the corpus is damaged.
     """
     train, test = task.train, task.test
-    near = leaks(test.sequences, train.sequences)
+    if near is None:
+        near = leaks(test.sequences, train.sequences)
     if family is None:
         family = clusters.cluster([*train.sequences, *test.sequences])
     homolog = np.isin(family[len(train) :], family[: len(train)]) & (near < 0)

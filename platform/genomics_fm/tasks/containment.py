@@ -17,7 +17,7 @@ HALF = 0.5
 """A sequence with this share of its k-mers in another one is in it."""
 
 _KMERS_AT_ONCE = 1 << 23  # of the sequences asked about: 64 bytes each in the table
-_LETTERS_AT_ONCE = 1 << 22  # of the sequences that pass by
+_LETTERS_AT_ONCE = 1 << 23  # of the sequences that pass by
 
 
 def in_one(asked: Sequence[str], others: Sequence[str], k: int) -> NDArray[np.int64]:
@@ -32,9 +32,17 @@ def in_one(asked: Sequence[str], others: Sequence[str], k: int) -> NDArray[np.in
         (N,) an index into `others`, that of an equal one where there is one; -1 where none is so near.
     """
     found = _equal(asked, others)
-    for rows in _slices([sequence if at < 0 else "" for sequence, at in zip(asked, found.tolist(), strict=True)]):
-        near = _near([asked[row] for row in rows], others, k)
-        found[rows] = np.where(near >= 0, near, found[rows])
+    rows = np.flatnonzero(found < 0)
+
+    def of(some: NDArray[np.int64]) -> list[str]:
+        return [asked[row] for row in some.tolist()]
+
+    parts = _slices(of(rows))
+    if len(parts) > 1:  # most are in nothing: those that may be are looked at together
+        rows = np.concatenate([rows[part][_may_be(of(rows[part]), others, k)] for part in parts])
+        parts = _slices(of(rows))
+    for part in parts:
+        found[rows[part]] = _near(of(rows[part]), others, k)
     return found
 
 
@@ -77,13 +85,10 @@ def _equal(asked: Sequence[str], others: Sequence[str]) -> NDArray[np.int64]:
     return found
 
 
-def _slices(asked: Sequence[str]) -> Iterator[NDArray[np.int64]]:
-    """Rows of the sequences with letters, so many at a time that their k-mers fit into one table."""
-    lengths = np.fromiter(map(len, asked), np.int64, len(asked))
-    rows = np.flatnonzero(lengths)
-    part = np.cumsum(lengths[rows]) // _KMERS_AT_ONCE
-    for number in np.unique(part):
-        yield rows[part == number]
+def _slices(asked: Sequence[str]) -> list[NDArray[np.int64]]:
+    """Rows, in order, so many at a time that their k-mers fit into one table."""
+    part = np.cumsum([len(sequence) for sequence in asked]) // _KMERS_AT_ONCE
+    return np.split(np.arange(len(asked)), np.flatnonzero(np.diff(part)) + 1) if len(asked) else []
 
 
 def _indexed(asked: Sequence[str], k: int) -> tuple[Table, NDArray[np.int64], NDArray[np.int64]]:
@@ -115,12 +120,25 @@ def _passing(others: Sequence[str]) -> Iterator[tuple[int, bytes, NDArray[np.int
             first, letters = row + 1, 0
 
 
-def _near(asked: Sequence[str], others: Sequence[str], k: int) -> NDArray[np.int64]:
-    """For each sequence the first of `others` that holds half of its k-mers, or -1."""
-    wanted, places, starts = _indexed(asked, k)
+def _seen(wanted: Table, others: Sequence[str], k: int) -> NDArray[np.int64]:
+    """How often each k-mer of a table occurs in `others`."""
     seen = np.zeros(len(wanted.kmers), np.int64)
     for _, letters, _ in _passing(others):
         seen += np.bincount(Scan(k).found(letters, wanted)[1], minlength=len(seen))
+    return seen
+
+
+def _may_be(asked: Sequence[str], others: Sequence[str], k: int) -> NDArray[np.bool_]:
+    """Whether half of a sequence's k-mers are in all of `others` together."""
+    wanted, places, starts = _indexed(asked, k)
+    inside = np.append(0, np.cumsum(_seen(wanted, others, k)[places] > 0))
+    return 2 * np.diff(inside[starts]) >= np.maximum(1, np.diff(starts))
+
+
+def _near(asked: Sequence[str], others: Sequence[str], k: int) -> NDArray[np.int64]:
+    """For each sequence the first of `others` that holds half of its k-mers, or -1."""
+    wanted, places, starts = _indexed(asked, k)
+    seen = _seen(wanted, others, k)
     by_kmer, kmer_starts = _rare_ones(places, starts, seen)
     found = np.full(len(asked), -1, np.int64)
     held = np.full(len(seen), -1, np.int64)

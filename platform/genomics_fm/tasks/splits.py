@@ -203,9 +203,11 @@ def _drop_leaks(given: _Given, plan: _Plan) -> None:
     train = [sequences[row] for row in np.flatnonzero(plan.part == _TRAIN)]
     gone = held[audit.leaks([sequences[row] for row in held], train) >= 0]
     plan.part[gone] = -1
-    if (plan.part == _CALIBRATION).sum() < CALIBRATION_ROWS:
-        plan.part[plan.part == _CALIBRATION] = _TRAIN
-    plan.about["dropped_like_training"] = len(gone)
+    plan.about["dropped_like_training"] = plan.about.get("dropped_like_training", 0) + len(gone)
+    spare = plan.part == _CALIBRATION
+    if _CALIBRATION in plan.ours and 0 < spare.sum() < CALIBRATION_ROWS:  # too few are left: training, then
+        plan.part[spare] = _TRAIN
+        _drop_leaks(given, plan)
 
 
 def _check(given: _Given, plan: _Plan) -> None:
@@ -246,5 +248,6 @@ def _task(given: _Given, plan: _Plan, name: str) -> Task:
     about = labelled.about | {"split": described | plan.about}
     task = Task(name or str(labelled.about.get("name") or "task"), labelled.problem, splits, about)
     families = np.concatenate([given.families[index["train"]], given.families[index["test"]]])
-    graded = audit.audit(task, family=families)
+    clean = np.full(len(index["test"]), -1, np.int64) if _TEST in plan.ours else None  # as `_drop_leaks` left them
+    graded = audit.audit(task, family=families, near=clean)
     return dataclasses.replace(task, about=about | {"audit": graded.to_json()})
