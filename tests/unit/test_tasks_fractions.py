@@ -98,5 +98,5 @@ def test_subsets_of_other_problems_nest_and_are_stratified(kind: str) -> None:
         np.testing.assert_allclose(labels[few].mean(0), labels.mean(0), atol=0.08)
     else:
         assert abs(labels[few, 0].mean() - labels[:, 0].mean()) < 0.03
-    with pytest.raises(InputError, match="fraction 2.0: give"):
+    with pytest.raises(InputError, match=r"fraction 2\.0: give"):
         subset_of(problem, labels, 2.0, 0)

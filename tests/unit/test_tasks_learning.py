@@ -137,7 +137,7 @@ def test_the_best_evaluation_is_kept_and_patience_ends_training(
     values = iter([0.1, 0.5, 0.4, 0.5, 0.9, 0.9])
     impatient = dataclasses.replace(config, patience=2)
     course = learning.train(impatient, module, vocabulary, objective, task.train, validate)
-    assert (course.updates, course.rows_seen, len(course.points)) == (8, 96, 4)
+    assert (course.updates, course.rows_seen, len(course.points)) == (8, 96, 4) and course.out_of_patience
 
 
 def test_validation_is_scored_as_the_result_is(folder: Path, vocabulary: Ensemble) -> None:
@@ -148,16 +148,17 @@ def test_validation_is_scored_as_the_result_is(folder: Path, vocabulary: Ensembl
     assert run(folder, vocabulary, "regression", updates=6).curve == []
 
 
-def course(values: list[float], rows_seen: int = 100, rows: int = 100) -> Course:
-    return Course(rows, rows_seen, 10, [Point(i, i, 0.0, value) for i, value in enumerate(values)])
+def course(values: list[float], rows_seen: int = 100, impatient: bool = False) -> Course:
+    points = [Point(i, i, 0.0, value) for i, value in enumerate(values)]
+    return Course(100, rows_seen, 10, points, out_of_patience=impatient)
 
 
 def test_what_counts_as_converged() -> None:
-    assert course([0.1, 0.5, 0.6, 0.6, 0.6, 0.6, 0.6, 0.604]).converged is True
-    assert course([0.1, 0.5, 0.6, 0.6, 0.6, 0.6, 0.6, 0.7]).converged is False
-    assert course([0.1, 0.5, 0.6, 0.6, 0.6, 0.6, 0.7, 0.6]).converged is False
-    assert course([0.1, 0.5, 0.6, 0.6, 0.6, 0.6, 0.6, 0.6], rows_seen=99).converged is False
-    assert course([0.6]).converged is None and course([]).converged is None
+    flat, late = [0.1, 0.5, 0.6, 0.6, 0.604, 0.6], [0.1, 0.5, 0.6, 0.6, 0.61, 0.6]
+    assert course(flat).converged is True and course(late).converged is False
+    assert course(late, impatient=True).converged is True
+    assert course(flat, rows_seen=99).converged is False and course(late, 99, impatient=True).converged is False
+    assert course(flat[:3]).converged is None and course([]).converged is None
 
 
 def test_learned_positions_take_any_length(tmp_path: Path, vocabulary: Ensemble) -> None:

@@ -21,8 +21,8 @@ from genomics_fm.vocabulary.ensemble import Ensemble
 
 PLATEAU = 0.005
 """A metric that rises by no more than this does not rise."""
-PLATEAU_SHARE = 4
-"""The last of so many parts of the evaluations must be a plateau."""
+LEAST_POINTS = 4
+"""Evaluations below which nobody knows whether training had come to an end."""
 
 OnUpdate = Callable[[int, float], None]
 """Receives (updates made, loss of the last)."""
@@ -47,24 +47,28 @@ class Course:
         rows_seen: rows of all updates, with repetitions.
         updates: made.
         points: evaluations in the course of it.
+        out_of_patience: it ended before its last update.
     """
 
     rows: int
     rows_seen: int = 0
     updates: int = 0
     points: list[Point] = field(default_factory=list)
+    out_of_patience: bool = False
 
     @property
     def converged(self) -> bool | None:
-        """Whether every row was seen and validation rose no more in the last quarter of the evaluations.
+        """Whether every row was seen, and validation rose no more in the second half of the evaluations or until
+        patience ran out.
 
-        None where there were fewer than two evaluations, so that nobody knows.
+        Half of them, because a rate that falls to 0 makes any training look finished at its end. None where there
+        were fewer than `LEAST_POINTS`.
         """
-        if len(self.points) < 2:
+        if len(self.points) < LEAST_POINTS:
             return None
-        late = max(1, len(self.points) // PLATEAU_SHARE)
-        early, last = ([point.validation for point in part] for part in (self.points[:-late], self.points[-late:]))
-        return self.rows_seen >= self.rows and max(last) <= max(early) + PLATEAU
+        half = len(self.points) // 2
+        early, late = ([point.validation for point in part] for part in (self.points[:half], self.points[half:]))
+        return self.rows_seen >= self.rows and (self.out_of_patience or max(late) <= max(early) + PLATEAU)
 
     def curve(self) -> list[dict[str, Any]]:
         """The points as JSON values."""
@@ -131,6 +135,7 @@ def train(
                 losses = []
                 best.see(course.points[-1].validation, len(course.points))
                 if config.patience and len(course.points) - best.point >= config.patience:
+                    course.out_of_patience = True
                     break
     best.restore()
     module.eval()
