@@ -1,5 +1,6 @@
 """Grades of test rows against a slow version that compares all pairs, and what the verdict says."""
 
+import functools
 import random
 from typing import Any
 
@@ -19,6 +20,7 @@ def _drawn(length: int, draw: random.Random) -> str:
     return "".join(draw.choices("ACGT", k=length))
 
 
+@functools.cache
 def _words(sequence: str, k: int) -> set[str]:
     words = (sequence[i : i + k] for i in range(len(sequence) - k + 1))
     return {min(word, reverse_complement(word)) for word in words if "N" not in word}
@@ -56,7 +58,7 @@ def _task(train: list[str], test: list[str], how: str = "cluster") -> Task:
     return Task("t", PROBLEM, splits, {"split": {"how": how}})
 
 
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("seed", range(3))
 @pytest.mark.parametrize("at_once", [1 << 22, 700])
 def test_rows_in_training_are_those_of_comparing_all(seed: int, at_once: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(containment, "_KMERS_AT_ONCE", at_once)

@@ -88,6 +88,14 @@ def test_official_test_rows_alone_get_a_validation_split_from_training() -> None
     assert not set(made.validation.block) & set(made.train.block)
 
 
+def test_official_calibration_rows_are_kept_as_they_are() -> None:
+    labelled = _labelled(300, split=["train"] * 200 + ["cal"] * 40 + ["test"] * 60)
+    labelled.rows.sequences[210] = labelled.rows.sequences[3]
+    made = splits.divide(labelled)
+    assert made.splits["calibration"].locus == [f"row {row}" for row in range(200, 240)]
+    assert len(made.train) + len(made.validation) == 200 - made.about["split"]["dropped_like_training"]
+
+
 def test_without_official_training_rows_the_validation_rows_are_trained_on() -> None:
     made = splits.divide(_labelled(300, split=["dev"] * 200 + ["test"] * 100))
     assert len(made.train) + len(made.validation) == 200 and len(made.test) == 100
@@ -144,7 +152,12 @@ def test_blocks_have_gaps_and_their_names_are_recorded() -> None:
 
 
 def test_two_contigs_or_few_blocks_fall_back_to_clusters() -> None:
-    made = splits.divide(_labelled(200, lambda row: f"chr{row % 2}:{row * 1000}-{row * 1000 + 120}:+"))
+    made = splits.divide(_labelled(200, lambda row: f"chr{row % 2}:{row * 1_000}-{row * 1000 + 120}:+"))
+    assert made.about["split"]["how"] == "cluster"
+
+
+def test_transcripts_as_contigs_are_divided_by_cluster() -> None:
+    made = splits.divide(_labelled(200, lambda row: f"NM_{row // 4}:{row % 4 * 120}-{row % 4 * 120 + 120}:+"))
     assert made.about["split"]["how"] == "cluster"
 
 

@@ -14,8 +14,10 @@ BLOCK_BP = 5_000_000
 GAP_BP = 100_000
 """Between two such stretches of different splits no row is kept (R35); rows nearer than this are not independent."""
 LEAST_CONTIGS = 3
-TRIES = 200
-"""Random divisions of which the best balanced is taken."""
+LEAST_ROWS_A_CONTIG = 10
+"""Fewer on average, and contigs are transcripts or scaffolds, which say nothing about what is alike."""
+TRIES, TRIES_AT_MOST_UNITS = 200, 200_000
+"""Random divisions of which the best balanced is taken; fewer of very many units, which are balanced anyway."""
 OVERFULL, UNDERFULL = 1.25, 0.5
 """A held-out part may have so much of its share, and must have so much."""
 LARGEST_OF_PART = 0.2
@@ -46,13 +48,15 @@ class Places:
 
 
 def places(locus: Sequence[str]) -> Places | None:
-    """Where rows lie on a genome, or None unless all of them say so."""
+    """Where rows lie on a genome, or None unless all of them say so, and lie on few contigs."""
     found = [_LOCUS.fullmatch(one) for one in locus]
     matches = [match for match in found if match]
     if not matches or len(matches) < len(found):
         return None
     contig, start, end = zip(*(match.groups() for match in matches), strict=True)
     names, numbers = np.unique(contig, return_inverse=True)
+    if len(found) < LEAST_ROWS_A_CONTIG * len(names):
+        return None
     return Places(tuple(map(str, names)), numbers, np.array(start, np.int64), np.array(end, np.int64))
 
 
@@ -89,7 +93,7 @@ def by_whole(
     table = _class_table(units, classes)
     sizes, wanted = table.sum(1), np.asarray(fractions) * len(units)
     best, least = None, np.inf
-    for attempt in range(TRIES):
+    for attempt in range(max(1, min(TRIES, TRIES_AT_MOST_UNITS // len(sizes)))):
         part = _filled(sizes, wanted, randomness.key(seed, "split by whole units", attempt))
         rows = np.stack([table[part == number].sum(0) for number in range(3)])
         worse = _imbalance(rows, wanted)

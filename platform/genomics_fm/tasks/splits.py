@@ -118,7 +118,8 @@ def _planned(given: _Given, how: How) -> _Plan:
             if plan:
                 return plan
     if how in ("contig", "blocks"):
-        lack = "the rows' loci do not say where they lie" if given.places is None else "no such division is balanced"
+        unplaced = "the rows' loci do not say where they lie on a few contigs"
+        lack = unplaced if given.places is None else "no such division is balanced"
         raise InputError(f"split by {how}: {lack}; split by cluster")
     part = clusters.assign(given.groups, given.fractions, given.seed)
     of = np.full(len(given.groups), _TRAIN, np.int64)
@@ -188,10 +189,9 @@ def _carve(given: _Given, plan: _Plan) -> None:
         if one == _CALIBRATION and taken.sum() < CALIBRATION_ROWS:
             continue
         plan.part[taken] = one
+        plan.ours.add(one)
         if one == _VALIDATION:
-            plan.ours |= {one}
             plan.said.append("no official validation rows: drawn from training")
-        plan.ours |= {_CALIBRATION}
 
 
 def _drop_leaks(given: _Given, plan: _Plan) -> None:
