@@ -1,8 +1,9 @@
-"""A folder of every artefact as version 0.1.0 wrote it, format 1, keeps loading (R8)."""
+"""Folders of every artefact as earlier versions wrote them keep loading, and say what they said (R8)."""
 
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
@@ -16,8 +17,10 @@ from genomics_fm.training.checkpoint import Checkpoints, KeepPolicy
 from genomics_fm.training.optimizer import OptimizerConfig, adamw
 from genomics_fm.training.workers import Workers
 from genomics_fm.vocabulary.ensemble import Ensemble
+from tests.corpora import dna
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "format_1"
+HEADS = GOLDEN.parent / "format_2"
 EXPECTED = json.loads((GOLDEN / "expected.json").read_text())
 
 
@@ -53,3 +56,16 @@ def test_rows_and_head() -> None:
     assert labelled.sha256 == EXPECTED["rows_sha256"]
     predictions = load_head(GOLDEN / "head").predict(labelled.sequences)
     assert [p.probability for p in predictions] == pytest.approx(EXPECTED["probabilities"], abs=1e-5)
+    assert [p.probability for p in load_head(GOLDEN / "head").predict(labelled.sequences, prior=0.5)] == pytest.approx(
+        EXPECTED["probabilities"], abs=1e-5
+    )
+
+
+@pytest.mark.parametrize("name", ["classes", "labels", "numbers", "bases"])
+def test_heads_of_format_2(name: str) -> None:
+    head = load_head(HEADS / name)
+    expected = json.loads((HEADS / "expected.json").read_text())[name]
+    found = head.predict([dna(length, length) for length in (30, 61, 200)])
+    for prediction, values in zip(found, expected, strict=True):
+        np.testing.assert_allclose(prediction.values, values, atol=1e-5)
+    assert all(np.ptp(values) > 1e-3 for values in expected)

@@ -8,6 +8,7 @@ from typing import Any
 
 from genomics_fm.artefacts import read_json
 from genomics_fm.errors import CorruptArtefact, InputError
+from genomics_fm.tasks.calibration import Calibration
 from genomics_fm.tasks.problem import Problem
 
 FORMAT_VERSION = 2
@@ -29,12 +30,14 @@ class HeadCard:
         dense: whether the classifier has its dense-tanh layer; a probe has none.
         gc: shares of G and C among A, C, G and T that 99.8 % of the training sequences lie between; None: not known.
         weights: of each class, or each label's positives, in the training loss; None: 1 each. Probabilities of a
-            head trained so are those of rows drawn so.
+            head trained so are those of rows drawn so, which its answers undo.
         thresholds: of the best MCC on validation rows, for the second of two classes or for each label; decisions
             are taken at one half all the same.
+        calibration: fitted on the task's calibration split; None where there was none.
         audit: what `tasks.audit` found: `grade`, `verdict`, `counts`, `rows`.
         metrics: `validation` and `test`, every metric by name; `interval`, 95 %, of `problem.metric` on test;
-            `baselines`, {name: `problem.metric` on validation}.
+            `baselines`, {name: `problem.metric` on validation}; `calibration`, as
+            `calibration_report.assess` measures it on test.
         data: `source`, `licence`, `citation`, `family`, `split`…: what the task says of itself.
         hashes: sha256 of what it was made from: `corpus`, `vocabulary`, `encoder`, `train`, `validation`, `test`.
         training: start, fraction, updates, learning rate, seed…
@@ -51,6 +54,7 @@ class HeadCard:
     gc: tuple[float, float] | None = None
     weights: tuple[float, ...] | None = None
     thresholds: tuple[float, ...] | None = None
+    calibration: Calibration | None = None
     audit: dict[str, Any] = field(default_factory=dict)
     metrics: dict[str, Any] = field(default_factory=dict)
     data: dict[str, Any] = field(default_factory=dict)
@@ -65,8 +69,20 @@ class HeadCard:
             count = wanted.get(name, self.problem.outputs)
             if values and len(values) != count:
                 raise InputError(f"{name}: {len(values)} numbers; give {count}")
+        if self.calibration is not None and self.calibration.problem != self.problem:
+            raise InputError("calibration: of another problem; give that of this head")
         if not 0 < self.length_bp[0] <= self.length_bp[1]:
             raise InputError(f"length_bp {self.length_bp}: give the shortest and the longest")
+
+    @property
+    def calibrated(self) -> bool:
+        """Whether what the model says is changed before it is answered."""
+        return self.calibration is not None or self.weights is not None
+
+    @property
+    def calibrator(self) -> Calibration:
+        """What turns the model's predictions into answers; without calibration it knows weights and priors alone."""
+        return self.calibration or Calibration(self.problem, 0, self.prevalence, self.weights)
 
     @property
     def metric(self) -> str:
@@ -91,7 +107,10 @@ class HeadCard:
         return problem | {name: getattr(self, name) for name in names}
 
     def to_json(self) -> dict[str, Any]:
-        return dataclasses.asdict(self) | {"problem": self.problem.to_json()}
+        return dataclasses.asdict(self) | {
+            "problem": self.problem.to_json(),
+            "calibration": None if self.calibration is None else self.calibration.to_json(),
+        }
 
 
 def read_card(path: Path) -> HeadCard:
@@ -109,9 +128,16 @@ def read_card(path: Path) -> HeadCard:
 
 def _card(value: Mapping[str, Any]) -> HeadCard:
     shortest, longest = value["length_bp"]
-    read = {name: tuple(value[name]) for name in ("prevalence", "gc", "weights", "thresholds") if value.get(name)}
-    problem = Problem.from_json(value["problem"])
-    return HeadCard(**{**value, **read, "problem": problem, "length_bp": (int(shortest), int(longest))})
+    read: dict[str, Any] = {
+        name: tuple(value[name]) for name in ("prevalence", "gc", "weights", "thresholds") if value.get(name)
+    }
+    given = value.get("calibration")
+    read |= {
+        "problem": Problem.from_json(value["problem"]),
+        "length_bp": (int(shortest), int(longest)),
+        "calibration": None if given is None else Calibration.from_json(given),
+    }
+    return HeadCard(**{**value, **read})
 
 
 def _from_first(value: Mapping[str, Any]) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from typing import Any
 
 from genomics_fm.inference.card import HeadCard, better_baselines
 from genomics_fm.inference.sequences import MIN_LENGTH_BP, longest_accepted
+from genomics_fm.tasks.calibration import COVERAGE
 from genomics_fm.tasks.problem import Kind
 
 NAMES_SHOWN = 20
@@ -32,7 +33,7 @@ def model_card(card: HeadCard) -> str:
         *(f"**The baseline `{name}` is better than this head on validation.**\n" for name in better_baselines(card)),
         *_section("Input and output", _input(card)),
         *_section("Data", _data(card)),
-        *_section("Measured", _measured(card)),
+        *_section("Measured, before calibration but where it says so", _measured(card)),
         *_section("Made from (sha256)", card.hashes),
         *_section("Training", card.training),
     ]
@@ -57,7 +58,7 @@ def _input(card: HeadCard) -> dict[str, Any]:
         "input": f"{length}; other lengths from {MIN_LENGTH_BP} to {most:,} nt are scored with a warning",
         "strand": "read as given" if card.problem.stranded else "both strands are scored and averaged",
         "vocabulary": card.vocabulary,
-        "probabilities": None if card.problem.kind == "regression" else "as trained, not calibrated",
+        "answers": _answers(card),
     }
     if card.gc is not None:
         found["GC of 99.8 % of the training sequences"] = f"{card.gc[0]:.1%} to {card.gc[1]:.1%}"
@@ -74,6 +75,18 @@ def _input(card: HeadCard) -> dict[str, Any]:
     return found
 
 
+def _answers(card: HeadCard) -> str:
+    """What was done about calibration (R31)."""
+    if card.calibration is None:
+        return "as trained, not calibrated; no intervals"
+    rows = f"{card.calibration.rows:,} rows that were used for nothing else"
+    bounds = {"classification": "sets", "regression": "intervals"}.get(card.problem.kind)
+    said = f"calibrated on {rows}"
+    if bounds and card.calibration.radius is not None:
+        said += f"; {bounds} hold the answer for {COVERAGE:.0%} of sequences like these, not of other species or assays"
+    return said
+
+
 def _data(card: HeadCard) -> dict[str, Any]:
     named = {name: value for name, value in card.data.items() if value not in ("", None)}
     missing = {name: "not stated" for name in ("source", "licence", "citation") if name not in named}
@@ -87,6 +100,13 @@ def _measured(card: HeadCard) -> dict[str, Any]:
         found |= {f"{split} {name}": _number(value) for name, value in sorted(overall.items())}
     if interval := card.metrics.get("interval"):
         found[f"test {card.metric}, 95 % interval"] = f"{interval[0]:.3f} to {interval[1]:.3f}"
+    calibration = card.metrics.get("calibration") or {}
+    for name in ("error_before", "error_after"):
+        if name in calibration:
+            found[f"test calibration {name.replace('_', ' ')}"] = _number(calibration[name])
+    for group, held in (calibration.get("coverage") or {}).items():
+        if group == "all" or group.startswith("gc/"):
+            found[f"test coverage, {group}"] = _number(held["coverage"])
     baselines = card.metrics.get("baselines") or {}
     return found | {f"baseline {name}, validation": _number(value) for name, value in sorted(baselines.items())}
 
@@ -98,7 +118,7 @@ def _number(value: Any) -> Any:
 def _section(title: str, values: dict[str, Any]) -> list[str]:
     """A table of what has a value; what is nested is left to `config.json`."""
     rows = [f"| {_cell(name)} | {_cell(value)} |" for name, value in values.items() if _shown(value)]
-    return [f"## {title}", "| | |", "| --- | --- |", *rows, ""]
+    return rows and [f"## {title}", "| | |", "| --- | --- |", *rows, ""]
 
 
 def _shown(value: Any) -> bool:

@@ -9,8 +9,11 @@ manifest.json        sha256 of each of the above, written last
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import get_args
+
+import numpy as np
 
 from genomics_fm.artefacts import read_sealed_json, sha256_file, write_bytes, write_json, write_sealed_json
 from genomics_fm.errors import CorruptArtefact, InputError
@@ -19,13 +22,14 @@ from genomics_fm.inference.card import FORMAT_VERSION, HeadCard, read_card
 from genomics_fm.inference.card_text import model_card
 from genomics_fm.inference.predicted import Predicted, read_predicted
 from genomics_fm.inference.prediction import Prediction
-from genomics_fm.inference.prior import Prior, factors, shifted
+from genomics_fm.inference.prior import Prior
+from genomics_fm.inference.prior import shares as prior_shares
 from genomics_fm.inference.sequences import Familiar, Prepared
 from genomics_fm.model.encoder import EncoderConfig
 from genomics_fm.model.heads import Pooling, SequenceClassifier, TokenClassifier
 from genomics_fm.model.weights import load_into, read_tensors, write_tensors
 from genomics_fm.tasks import metrics, scoring
-from genomics_fm.tasks.scoring import Strands
+from genomics_fm.tasks.scoring import Predictions, Strands
 from genomics_fm.vocabulary.ensemble import Ensemble
 
 MANIFEST = "manifest.json"
@@ -120,25 +124,35 @@ class Head:
             prior: how frequent classes or labels are where the sequences come from; as in training otherwise.
 
         Raises:
-            InputError: a sequence R11 refuses (names it as `sequence <number from 1>`), or a prior that `factors`
-                refuses.
+            InputError: a sequence R11 refuses (names it as `sequence <number from 1>`), or a prior that
+                `prior.shares` refuses.
         """
         return self.score([self.prepare(text, f"sequence {i}") for i, text in enumerate(sequences, start=1)], prior)
 
     def score(self, prepared: Sequence[Prepared], prior: Prior | None = None, bf16: bool = False) -> list[Prediction]:
-        """Score prepared sequences; the answer for one does not depend on the others to 1e-5 (in float32).
+        """Score prepared sequences; the answer for one does not depend on the others to 1e-5 (in float32)."""
+        problem, calibration = self.card.problem, self.card.calibrator
+        shares = None if prior is None else prior_shares(self.card, prior)
+        mean, gaps = prediction.mean_and_gaps(self.strands([item.sequence for item in prepared], bf16))
+        values = mean
+        if prior is not None or self.card.calibrated:
+            values = calibration.probabilities(mean, shares)
+        found = [
+            prediction.decided(problem, row, gap, item.warnings)
+            for row, gap, item in zip(values, gaps, prepared, strict=True)
+        ]
+        return self._bounded(found, mean)
 
-        The gap between strands is that of the model's own answers, whatever the prior.
-        """
-        problem = self.card.problem
-        factor_C = None if prior is None else factors(self.card, prior)
-        strands = self.strands([item.sequence for item in prepared], bf16)
-        found = []
-        for row, item in enumerate(prepared):
-            values, gap = prediction.of_strands(strands, row)
-            if factor_C is not None:
-                values = shifted(problem, values, factor_C)
-            found.append(prediction.decided(problem, values, gap, item.warnings))
+    def _bounded(self, found: list[Prediction], mean: Predictions) -> list[Prediction]:
+        """The predictions with the sets or intervals that the head was calibrated for."""
+        calibration, names = self.card.calibrator, self.card.problem.names
+        sets, intervals = calibration.sets(mean), calibration.intervals(mean)
+        if sets is not None:
+            possible = [tuple(name for name, is_in in zip(names, row, strict=True) if is_in) for row in sets]
+            return [replace(one, possible=those) for one, those in zip(found, possible, strict=True)]
+        if intervals is not None:
+            both = np.stack(intervals, axis=-1)
+            return [replace(one, interval=bounds) for one, bounds in zip(found, both, strict=True)]
         return found
 
     def strands(self, sequences: Sequence[str], bf16: bool = False) -> Strands:

@@ -9,6 +9,8 @@ from genomics_fm.inference.card import HeadCard
 from genomics_fm.inference.sequences import gc_share
 from genomics_fm.model.heads import SequenceClassifier, TokenClassifier
 from genomics_fm.tasks import metrics
+from genomics_fm.tasks.calibration import FEWEST_ROWS, Calibration, fit
+from genomics_fm.tasks.calibration_report import assess
 from genomics_fm.tasks.results import ArmResult
 from genomics_fm.tasks.rows import Rows
 from genomics_fm.tasks.task import Task
@@ -42,6 +44,10 @@ def new_card(
     """
     pooling, dense = (module.pooling, module.dense) if isinstance(module, SequenceClassifier) else (BASES, False)
     problem, validation = task.problem, task.validation
+    fitted = _calibration(task, result, weights)
+    measured = {"validation": result.validation, "test": result.test, "interval": list(result.interval)}
+    if fitted is not None:
+        measured["calibration"] = assess(fitted, task.test, result.test_predictions)
     chosen = metrics.thresholds(problem, validation.labels, result.validation_predictions)
     return HeadCard(
         task=task.name,
@@ -56,11 +62,20 @@ def new_card(
         weights=None if weights is None else tuple(map(float, weights)),
         thresholds=None if chosen is None else tuple(map(float, chosen)),
         audit={name: value for name, value in task.about.get("audit", {}).items() if name in _AUDITED},
-        metrics={"validation": result.validation, "test": result.test, "interval": list(result.interval)},
+        calibration=fitted,
+        metrics=measured,
         data={name: value for name, value in task.about.items() if name != "audit"},
         hashes={**hashes, **task.hashes},
         training=training,
     )
+
+
+def _calibration(task: Task, result: ArmResult, weights: list[float] | None) -> Calibration | None:
+    """Fitted on the calibration split; None where there is none, or one too small to fit anything (R31)."""
+    rows = task.calibration
+    if rows is None or len(rows) < FEWEST_ROWS or result.calibration_predictions is None:
+        return None
+    return fit(task.problem, rows.labels, result.calibration_predictions, task.prevalence, weights)
 
 
 def gc_range(rows: Rows) -> tuple[float, float] | None:

@@ -14,10 +14,11 @@ import pyarrow.parquet as pq
 
 from genomics_fm import __version__
 from genomics_fm.errors import InputError, writing
+from genomics_fm.inference.card import HeadCard
 from genomics_fm.inference.head import Head
 from genomics_fm.inference.predict_source import Item, Source
 from genomics_fm.inference.prediction import Prediction
-from genomics_fm.inference.prior import Prior, factors
+from genomics_fm.inference.prior import Prior, shares
 from genomics_fm.tasks.problem import Problem
 
 PROGRESS_SECONDS = 2.0
@@ -80,7 +81,7 @@ def predict_file(
     started = last = time.monotonic()
     settings, problem = settings or PredictSettings(), head.card.problem
     if settings.prior is not None:
-        factors(head.card, settings.prior)
+        shares(head.card, settings.prior)
     done = warned = 0
     temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
     metadata = {"head_sha256": head.sha256, "task": head.card.task, "genomics_fm": __version__}
@@ -89,10 +90,10 @@ def predict_file(
     try:
         with writing(target):
             target.parent.mkdir(parents=True, exist_ok=True)
-            with pq.ParquetWriter(temporary, schema(problem).with_metadata(metadata)) as writer:
+            with pq.ParquetWriter(temporary, schema(head.card).with_metadata(metadata)) as writer:
                 for items in file.chunks(head.familiar):
                     found = head.score([item for _, item in items], settings.prior, settings.dtype == "bf16")
-                    writer.write_table(_table(problem, items, found))
+                    writer.write_table(_table(head.card, items, found))
                     done += len(items)
                     warned += sum(bool(p.warnings) for p in found)
                     if report and time.monotonic() - last >= PROGRESS_SECONDS:
@@ -104,12 +105,13 @@ def predict_file(
     return Summary(done, warned, time.monotonic() - started)
 
 
-def schema(problem: Problem) -> pa.Schema:
-    """Columns of a table of predictions."""
+def schema(card: HeadCard) -> pa.Schema:
+    """Columns of a table of a head's predictions."""
     kinds: dict[str, pa.DataType] = {}
+    problem, bounded = card.problem, card.calibrator.radius is not None
     match problem.kind:
         case "classification":
-            kinds = {"label": pa.string(), "probability": _NUMBER}
+            kinds = {"label": pa.string(), "probability": _NUMBER} | ({"possible": _NAMES} if bounded else {})
         case "multilabel":
             kinds = {"labels": _NAMES}
         case "per-base":
@@ -117,6 +119,8 @@ def schema(problem: Problem) -> pa.Schema:
         case "regression":
             pass
     each = dict.fromkeys(_each(problem), _NUMBER)
+    if problem.kind == "regression" and bounded:
+        each |= dict.fromkeys(_bounds(problem), _NUMBER)
     rest = {"strand_gap": _NUMBER, "length": pa.int32(), "warning": pa.string()}
     return pa.schema({"name": pa.string(), **kinds, **each, **rest})
 
@@ -129,12 +133,19 @@ def _each(problem: Problem) -> list[str]:
     return [f"{what}/{name}" for name in problem.names]
 
 
-def _table(problem: Problem, items: list[Item], predictions: list[Prediction]) -> pa.Table:
+def _bounds(problem: Problem) -> list[str]:
+    """Columns of the intervals of targets."""
+    return [f"{end}/{name}" for name in problem.names for end in ("low", "high")]
+
+
+def _table(card: HeadCard, items: list[Item], predictions: list[Prediction]) -> pa.Table:
+    problem, wanted = card.problem, schema(card)
     columns: dict[str, Any] = {
         "name": [name for name, _ in items],
         "label": [p.label for p in predictions],
         "labels": [p.labels for p in predictions],
         "probability": [p.probability for p in predictions],
+        "possible": [p.possible for p in predictions],
         "strand_gap": [p.reverse_complement_gap for p in predictions],
         "length": [len(item.sequence) for _, item in items],
         "warning": ["; ".join(p.warnings) for p in predictions],
@@ -143,7 +154,9 @@ def _table(problem: Problem, items: list[Item], predictions: list[Prediction]) -
         columns["probability"] = [p.values.max(axis=1) for p in predictions]
     elif each := _each(problem):
         columns |= dict(zip(each, np.stack([p.values for p in predictions]).T, strict=True))
-    wanted = schema(problem)
+    if intervals := [p.interval for p in predictions if p.interval is not None]:
+        bounds = np.stack(intervals).reshape(len(predictions), -1)
+        columns |= dict(zip(_bounds(problem), bounds.T, strict=True))
     return pa.table([pa.array(columns[field.name], field.type) for field in wanted], schema=wanted)
 
 

@@ -2,10 +2,6 @@
 
 import math
 from collections.abc import Mapping
-from typing import Any
-
-import numpy as np
-from numpy.typing import NDArray
 
 from genomics_fm.errors import InputError
 from genomics_fm.inference.card import HeadCard
@@ -13,11 +9,10 @@ from genomics_fm.tasks.problem import Problem
 
 Prior = float | Mapping[str, float]
 """A share of the second of two classes, or of the only label; or one of every class or of some labels by name."""
-_ROUNDING = 1e-3
+_SUM = 1e-3
 """How far the shares of all classes may be from 1 in sum; they are normalised then."""
+_LEAST = 1e-7
 _NAMES_SHOWN = 8
-
-Floats = NDArray[np.float64]
 
 
 def parse(text: str) -> Prior:
@@ -44,10 +39,10 @@ def _number(text: str, whole: str) -> float:
         raise InputError(f"prior {whole!r}: give a share like 0.01, or NAME=SHARE,NAME=SHARE") from error
 
 
-def factors(card: HeadCard, prior: Prior) -> Floats:
-    """What a prior multiplies: (C,) probabilities of classes before they are normalised again, or odds of labels.
+def shares(card: HeadCard, prior: Prior) -> list[float]:
+    """A prior as `Calibration.probabilities` takes it: a share of every class or label, in the order of outputs.
 
-    A head that was trained with weights answers as if rows were as frequent as the weights make them; that is undone.
+    Labels that are not named keep their share of the training rows.
 
     Raises:
         InputError: a head of numbers, a card without prevalence, a name it does not have, or shares that are none.
@@ -57,53 +52,31 @@ def factors(card: HeadCard, prior: Prior) -> Floats:
         raise InputError("prior: this head predicts numbers, and numbers have none; leave it out")
     if not card.prevalence:
         raise InputError("prior: the head's card does not say its training prevalence; leave it out")
-    wanted = _shares(problem, prior)
-    trained, weights = np.array(card.prevalence), np.array(card.weights or [1.0] * problem.outputs)
-    asked = ~np.isnan(wanted)
-    for place in np.flatnonzero(asked & ((trained <= 0) | (trained >= 1))):
-        name = problem.names[place]
-        raise InputError(f"prior: {name!r} has a prevalence of {trained[place]:g} in training, which no prior shifts")
-    if problem.classes:
-        return wanted / (trained * weights)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        odds = wanted / (1 - wanted) * (1 - trained) / trained / weights
-    return np.where(asked, odds, 1.0)
+    given = _by_name(problem, prior)
+    said = ",".join(f"{name}={share:g}" for name, share in given.items())
+    if not given or not all(0 < share < 1 for share in given.values()):
+        raise InputError(f"prior {said}: give shares above 0 and below 1")
+    if problem.classes and (len(given) < problem.outputs or not math.isclose(sum(given.values()), 1, abs_tol=_SUM)):
+        raise InputError(f"prior {said}: give every class a share, 1 in sum: {_names(problem)}")
+    trained = dict(zip(problem.names, card.prevalence, strict=True))
+    if never := [name for name in given if not 0 < trained[name] < 1]:
+        raise InputError(f"prior: {never[0]!r} was in none or all of the training rows, which no prior shifts")
+    found = [given.get(name, share) for name, share in trained.items()]
+    total = sum(found) if problem.classes else 1.0
+    return [min(max(share / total, _LEAST), 1 - _LEAST) for share in found]
 
 
-def _shares(problem: Problem, prior: Prior) -> Floats:
-    """A share for every class, or for the labels named and NaN for others."""
-    shares = np.full(problem.outputs, np.nan)
+def _by_name(problem: Problem, prior: Prior) -> dict[str, float]:
     if isinstance(prior, Mapping):
         if unknown := [name for name in prior if name not in problem.names]:
             raise InputError(f"prior: no class or label {unknown[0]!r}; the head has {_names(problem)}")
-        for name, share in prior.items():
-            shares[problem.names.index(name)] = share
-    elif problem.binary:
-        shares[:] = 1 - prior, prior
-    elif problem.outputs == 1:
-        shares[0] = prior
-    else:
-        raise InputError(f"prior {prior:g}: the head has several outputs; give NAME=SHARE of {_names(problem)}")
-    named = shares[~np.isnan(shares)]
-    if not len(named) or not np.all((named > 0) & (named < 1)):
-        raise InputError(f"prior {_said(prior)}: give shares above 0 and below 1")
-    if problem.classes:
-        if len(named) < problem.outputs or not math.isclose(named.sum(), 1, abs_tol=_ROUNDING):
-            raise InputError(f"prior {_said(prior)}: give every class a share, 1 in sum: {_names(problem)}")
-        return shares / shares.sum()
-    return shares
+        return dict(prior)
+    if problem.classes and problem.outputs == 2:
+        return {problem.names[0]: 1 - prior, problem.names[1]: prior}
+    if problem.outputs == 1:
+        return {problem.names[0]: prior}
+    raise InputError(f"prior {prior:g}: the head has several outputs; give NAME=SHARE of {_names(problem)}")
 
 
 def _names(problem: Problem) -> str:
     return ", ".join(problem.names[:_NAMES_SHOWN]) + (", …" if problem.outputs > _NAMES_SHOWN else "")
-
-
-def _said(prior: Any) -> str:
-    return ",".join(f"{k}={v:g}" for k, v in prior.items()) if isinstance(prior, Mapping) else f"{prior:g}"
-
-
-def shifted(problem: Problem, probabilities: Floats, factor_C: Floats) -> Floats:
-    """Probabilities (..., C) under a prior, by its `factors`."""
-    weighed = probabilities * factor_C
-    rest = weighed.sum(axis=-1, keepdims=True) if problem.classes else weighed + 1 - probabilities
-    return np.divide(weighed, rest, out=probabilities.astype(np.float64), where=rest > 0)
