@@ -88,6 +88,18 @@ def test_no_two_training_rows_together_make_a_leak() -> None:
     assert audit.leaks([joined], train).tolist() == [-1]
 
 
+@pytest.mark.parametrize("at_once", [1 << 22, 300])
+def test_shares_of_words_anywhere_are_those_of_sets(at_once: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(containment, "_KMERS_AT_ONCE", at_once)
+    held, windows = _related(9)
+    known = set().union(*(_words(window, 31) for window in windows))
+    shares = containment.in_many(held, lambda: (window.encode() for window in windows), 31)
+    for one, share in zip(held, shares.tolist(), strict=True):
+        mine = _words(one, 31)
+        assert share == pytest.approx(len(mine & known) / len(mine)) if mine else np.isnan(share)
+    assert 0 < np.nanmean(shares) < 1
+
+
 class _Corpus:
     """Windows as a corpus gives them."""
 

@@ -197,6 +197,38 @@ def test_local_files_come_first_and_missing_splits_are_named(tmp_path: Path) -> 
     assert splits.divide(found).about["split"]["how"] == "official"
 
 
+def test_tracks_of_a_chromosome_become_labels(tmp_path: Path) -> None:
+    (tmp_path / "genomes").mkdir()
+    genome = f">20\n{_drawn(9_000, 5)}\n".encode()
+    (tmp_path / "genomes" / "human_GRCh37_chr20.fa.gz").write_bytes(gzip.compress(genome))
+    for folder, name, start in (
+        ("tf_narrowpeak_hg19_chr20", "GM12878.CTCF.narrowPeak.gz", 2_000),
+        ("chromatin_bed_hg19_chr20", "DNASE.skin.X1.bed.gz", 4_000),
+    ):
+        (tmp_path / "peaks" / folder).mkdir(parents=True)
+        peak = f"chr20\t{start}\t{start + 600}\t.\t900\t.\t5.0\t-1\t0.1\t90\n"
+        (tmp_path / "peaks" / folder / name).write_bytes(gzip.compress(peak.encode()))
+    found = registry.load("chr20_chromatin", tmp_path)
+    assert found.problem.names == ("GM12878.CTCF", "DNASE.skin.X1") and found.problem.metric == "auroc"
+    assert found.rows.labels.sum(0).tolist() == [3, 3] and len(found.rows) == 12
+    assert found.about["family"] == "H7" and found.split is None
+    (tmp_path / "genomes" / "human_GRCh37_chr20.fa.gz").unlink()
+    with pytest.raises(InputError, match="no genome at"):
+        registry.load("chr20_chromatin", tmp_path)
+
+
+def test_genes_keep_their_places_and_a_place_given_twice_is_one_row(tmp_path: Path) -> None:
+    folder = tmp_path / "xpresso_expression"
+    folder.mkdir()
+    rows = [(f"g{row}", "chr20", 500 * row, 500 * row + 90, "-", row / 4, 0, _drawn(90, row)) for row in range(ROWS)]
+    text = ["gene\tchrom\tstart\tend\tstrand\thuman_expr\tmouse_expr\tsequence"]
+    text += ["\t".join(map(str, row)) for row in [*rows, rows[2]]]
+    (folder / "derived_chr20_chrX_promoters_20kb.tsv").write_text("\n".join(text) + "\n")
+    found = registry.load("xpresso_expression", tmp_path)
+    assert len(found.rows) == ROWS and found.rows.locus[1] == "chr20:500-590:-"
+    assert found.about["counts"]["places_repeated"] == {"left_out": 1} and found.problem.stranded
+
+
 @pytest.mark.parametrize(
     ("name", "error"),
     [

@@ -88,6 +88,14 @@ def test_official_test_rows_alone_get_a_validation_split_from_training() -> None
     assert not set(made.validation.block) & set(made.train.block)
 
 
+def test_validation_is_drawn_where_official_test_rows_lie_everywhere() -> None:
+    names = ["test" if row % 5 == 0 else "train" for row in range(400)]
+    labelled = _labelled(400, lambda row: f"chr1:{row * 10_000}-{row * 10_000 + 120}:+", names)
+    made = splits.divide(labelled)
+    assert len(made.validation) == pytest.approx(320 * 0.15 / 0.85, abs=10) and len(made.test) == 80
+    assert not set(made.validation.block) & set(made.train.block)
+
+
 def test_official_calibration_rows_are_kept_as_they_are() -> None:
     labelled = _labelled(300, split=["train"] * 200 + ["cal"] * 40 + ["test"] * 60)
     labelled.rows.sequences[210] = labelled.rows.sequences[3]

@@ -151,18 +151,17 @@ def carved(
 
     Args:
         units: (N,) what must stay together.
-        among: (N,) rows that may be taken; a unit with others too is not taken.
+        among: (N,) rows that may be taken; of a unit all of them are, or none.
         rows: wanted.
         key: of the draw.
         classes: (N,) class ids; of a few draws the one with the most classes is taken.
     """
-    sizes = np.bincount(units)
-    free = np.bincount(units[among], minlength=len(sizes)) == sizes
-    allowed = np.flatnonzero(free & (sizes > 0) & (sizes <= max(1, int(LARGEST_OF_PART * rows))))
+    sizes = np.bincount(units[among], minlength=int(units.max(initial=0)) + 1)
+    allowed = np.flatnonzero((sizes > 0) & (sizes <= max(1, int(LARGEST_OF_PART * rows))))
     best, most = np.zeros(len(units), np.bool_), -1
     for attempt in range(TRIES if classes is not None else 1):
         order = allowed[np.argsort(randomness.bits(randomness.key(key, attempt), len(allowed)))]
-        taken = np.isin(units, order[np.cumsum(sizes[order]) <= rows])
+        taken = among & np.isin(units, order[np.cumsum(sizes[order]) <= rows])
         kinds = 1 if classes is None else len(np.unique(classes[taken]))
         if kinds > most:
             best, most = taken, kinds
