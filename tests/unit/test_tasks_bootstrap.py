@@ -103,6 +103,11 @@ def test_chunks_change_no_draw_and_large_sets_get_fewer(monkeypatch: pytest.Monk
     whole = bootstrap.sampled(case[0], "auroc", *case[1:], samples=150)
     monkeypatch.setattr(bootstrap, "_CHUNK_CELLS", 100)
     assert np.array_equal(bootstrap.sampled(case[0], "auroc", *case[1:], samples=150), whole)
+    monkeypatch.setattr(bootstrap, "_FEW_BLOCKS", 1)
+    other = bootstrap.sampled(case[0], "auroc", *case[1:], samples=150)
+    assert not np.array_equal(other, whole)
+    assert (other.mean(), other.std()) == pytest.approx((whole.mean(), whole.std()), rel=0.2)
+    monkeypatch.undo()
     monkeypatch.setattr(bootstrap, "MOST_TOUCHED", 1)
     assert np.array_equal(
         bootstrap.sampled(case[0], "auroc", *case[1:], samples=150), whole[: bootstrap.FEWEST_SAMPLES]

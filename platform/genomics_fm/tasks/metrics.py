@@ -160,9 +160,9 @@ def _label(labels: Values, probability: Values, threshold: float | None) -> dict
     positive, probability = labels[known] == 1, probability[known]
     found = _ranking(positive, probability)
     if found:
-        found |= {"mcc": mcc(positive, probability >= DECISION), "prevalence": float(positive.mean())}
+        found |= {"mcc": _mcc_of_two(positive, probability >= DECISION), "prevalence": float(positive.mean())}
         if threshold is not None:
-            found["mcc_at_threshold"] = mcc(positive, probability >= threshold)
+            found["mcc_at_threshold"] = _mcc_of_two(positive, probability >= threshold)
     return found
 
 
@@ -190,6 +190,12 @@ def _correlation(measure: Callable[[Values, Values], Any], a: Values, b: Values)
 def mcc(labels: Labels, predicted: Labels) -> float:
     """Matthews correlation coefficient, any number of classes; 0 when all labels or predictions are equal."""
     return float(matthews_corrcoef(labels, predicted)) if len(labels) else 0.0
+
+
+def _mcc_of_two(positive: NDArray[np.bool_], predicted: NDArray[np.bool_]) -> float:
+    """`mcc`, a hundred times as fast: there may be a thousand labels."""
+    confusion = np.bincount(2 * positive + predicted.astype(np.int64), minlength=4).reshape(1, 2, 2)
+    return float(mcc_of_counts(confusion.astype(np.float64))[0])
 
 
 def mcc_of_counts(confusion: NDArray[np.float64]) -> NDArray[np.float64]:
