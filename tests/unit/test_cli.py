@@ -37,6 +37,22 @@ def test_predict_writes_the_table_and_says_so(head, fasta, tmp_path):
     assert pq.read_table(target)["probability"].to_pylist() == pytest.approx(expected, abs=1e-5)
 
 
+def test_predict_takes_places_a_prior_and_bf16(head, tmp_path):
+    sequence = random_sequences(1, seed=2, low=500, high=500)[0]
+    (tmp_path / "g.fa").write_text(f">chr1\n{sequence}\n")
+    (tmp_path / "in.bed").write_text("chr1\t10\t210\nchr1\t300\t500\n")
+    target = tmp_path / "out.parquet"
+    options = ("--genome", tmp_path / "g.fa", "--prior", "0.01", "--dtype", "bf16")
+    result = call("predict", "--head", head, tmp_path / "in.bed", "-o", target, *options)
+    assert result.exit_code == 0, result.output
+    table = pq.read_table(target)
+    assert table["name"].to_pylist() == ["chr1:10-210:+", "chr1:300-500:+"]
+    expected = [p.probability for p in load_head(head).predict([sequence[10:210], sequence[300:500]], prior=0.01)]
+    assert table["probability"].to_pylist() == pytest.approx(expected, rel=0.1)
+    metadata = table.schema.metadata
+    assert (metadata[b"prior"], metadata[b"dtype"]) == (b"0.01", b"bf16")
+
+
 def test_errors_are_one_line_with_the_documented_code(head, fasta, tmp_path):
     target = tmp_path / "out.parquet"
     (tmp_path / "empty").mkdir()
@@ -45,6 +61,8 @@ def test_errors_are_one_line_with_the_documented_code(head, fasta, tmp_path):
         (("predict", "--head", tmp_path / "no", fasta, "-o", target), 2, "no such folder"),
         (("predict", "--head", tmp_path / "empty", fasta, "-o", target), 2, "manifest.json"),
         (("predict", "--head", head, fasta, "-o", tmp_path / "out.csv"), 2, ".parquet"),
+        (("predict", "--head", head, fasta, "-o", target, "--prior", "2"), 2, "shares above 0 and below 1"),
+        (("predict", "--head", head, fasta, "-o", target, "--dtype", "int8"), 2, "fp32 or bf16"),
     ]
     for arguments, code, words in cases:
         result = call(*arguments)

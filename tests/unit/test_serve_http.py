@@ -8,8 +8,10 @@ from starlette.testclient import TestClient
 
 from genomics_fm.inference.head import load_head
 from genomics_fm.inference.prediction import Prediction
+from genomics_fm.inference.pyfunc import PyfuncHead
+from genomics_fm.tasks.problem import Problem
 from jobs.serve_http import Limits, ServedHead, build_app
-from tests.heads import random_sequences, write_head
+from tests.heads import random_sequences, rows_of, write_head
 
 SECRET = "GATTACAGATTACAGATTACA"
 LIMITS = Limits(body_bytes=20_000, in_flight=2, seconds=1.0)
@@ -233,6 +235,29 @@ def test_health_model_and_openapi(client, served):
     assert model["input_length_bp"] == 200
     openapi = client.get("/openapi.json").text
     assert '"maxLength":2000' in openapi
+
+
+@pytest.mark.parametrize(
+    "problem",
+    [Problem("multilabel", ("open", "bound")), Problem("regression", ("slope",)), Problem("per-base", ("out", "in"))],
+    ids=lambda problem: problem.kind,
+)
+def test_heads_of_other_kinds_are_served(tmp_path, problem):
+    shares = () if problem.kind == "regression" else (0.3, 0.2)
+    folder = write_head(tmp_path, problem=problem, prevalence=shares, rows=rows_of(problem), length_bp=(20, 600))
+    served = ServedHead(load_head(folder), "any", "1")
+    client, sequences = make_client(served), random_sequences(3)
+    body = client.post("/v1/predict", json={"sequences": sequences}).json()
+    assert body["predictions"] == PyfuncHead(served.head).predict(sequences)
+    named = {"training_prevalence": dict(zip(problem.names, shares, strict=False))} if shares else {}
+    said = {"name": "any", "version": "1", "task": "coding_or_not", "kind": problem.kind}
+    assert body["model"] == said | named
+    model = client.get("/v1/model").json()
+    assert (model["labels"], model["metric"]) == (list(problem.names), problem.metric)
+    assert model["accepted_length_bp"] == [10, 2400]
+    assert '"maxLength":2400' in client.get("/openapi.json").text
+    assert client.post("/v1/predict", json={"sequences": ["A" * 2400]}).status_code == 200
+    assert_problem(client.post("/v1/predict", json={"sequences": ["A" * 2401]}), 422)
 
 
 def test_no_page_loads_scripts_from_elsewhere(client):

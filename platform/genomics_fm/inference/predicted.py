@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from genomics_fm.errors import CorruptArtefact
+from genomics_fm.errors import CorruptArtefact, InputError
 from genomics_fm.tasks import metrics
 from genomics_fm.tasks.metrics import Predictions
 from genomics_fm.tasks.problem import Problem
@@ -84,7 +84,7 @@ def read_predicted(path: Path, problem: Problem) -> Predicted:
         labels = _labels(table["label"])
         metrics.rows_of(problem, labels, predictions)
         return Predicted(table["locus"].to_pylist(), table["block"].to_numpy(), labels, predictions)
-    except (KeyError, ValueError) as error:
+    except (KeyError, ValueError, InputError) as error:
         raise CorruptArtefact(f"{path}: not predictions of this problem ({error}); make them again") from error
 
 
