@@ -88,6 +88,15 @@ def test_official_test_rows_alone_get_a_validation_split_from_training() -> None
     assert not set(made.validation.block) & set(made.train.block)
 
 
+def test_official_training_rows_count_as_such_whatever_we_draw_from_them() -> None:
+    labelled = _labelled(1600, split=["train"] * 1500 + ["test"] * 100)
+    for row in range(100):  # every test row is some training row
+        labelled.rows.sequences[1500 + row] = labelled.rows.sequences[15 * row]
+    made = splits.divide(labelled)
+    assert made.about["split"]["carved"] == ["validation", "calibration"] and made.calibration is not None
+    assert made.about["audit"]["counts"]["A"] == 100 and audit.audit(made).near.min() >= 0
+
+
 def test_validation_is_drawn_where_official_test_rows_lie_everywhere() -> None:
     names = ["test" if row % 5 == 0 else "train" for row in range(400)]
     labelled = _labelled(400, lambda row: f"chr1:{row * 10_000}-{row * 10_000 + 120}:+", names)

@@ -1,12 +1,13 @@
 """What the test rows of a task have in common with what a model learns from (SPEC R28).
 
-A  the same sequence, or half of its 21-mers (15-mers under 100 nt), in ONE training row, on either strand.
+A  the same sequence, or half of its 21-mers (15-mers under 100 nt), in ONE training row, on either strand. Rows that
+   we drew from official training rows for validation or calibration count as training rows, as the publisher has them.
 B  half of its 31-mers somewhere in the pretraining corpus: seen without its label.
 C  joined to training rows by a chain of similar sequences (R12), but not as near as A.
 """
 
 import dataclasses
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from genomics_fm.corpus.manifest import Corpus
-from genomics_fm.tasks import clusters, containment
+from genomics_fm.tasks import clusters, containment, rows
 from genomics_fm.tasks.task import Task
 
 SEEN_K = 31
@@ -22,6 +23,9 @@ SHOWN = 5
 """Examples that the verdict names."""
 OFFICIAL = "official"
 """`about["split"]["how"]` of a split that the publisher made."""
+
+CARVED = "carved"
+"""`about["split"]["carved"]`: splits drawn from the official training rows."""
 
 _REPORT_ROWS = 1 << 14
 
@@ -32,7 +36,7 @@ class Audit:
 
     Attributes:
         official: the split is the publisher's, and is kept whatever it leaks.
-        near: (T,) of each test row a training row that makes it grade A, or -1.
+        near: (T,) of each test row a training row that makes it grade A, or -1; those of `learnt` are counted.
         seen: (T,) whether grade B, or None where no corpus was looked at.
         homolog: (T,) whether grade C.
         examples: a few pairs of loci, test and training, of grade A.
@@ -110,13 +114,13 @@ def audit(
         task: its splits, and `about["split"]["how"]`.
         corpus: what the encoder was pretrained on; None where that is unknown, or nothing.
         report: receives (windows of the corpus read, all of them).
-        family: (train + test,) the clusters of the training rows followed by the test rows, where they are known.
+        family: the clusters of `learnt` rows followed by those of the test rows, where they are known.
         near: what `leaks` gives for the test rows, where that is known.
 
     Raises:
         CorruptArtefact: the corpus is damaged.
     """
-    train, test = task.train, task.test
+    train, test = rows.concatenate([task.splits[split] for split in learnt(task.about)]), task.test
     if near is None:
         near = leaks(test.sequences, train.sequences)
     if family is None:
@@ -133,6 +137,11 @@ def audit(
     )
 
 
+def learnt(about: Mapping[str, Any]) -> list[str]:
+    """Names of the splits whose rows the publisher, or our division, has for training, "train" first."""
+    return ["train", *about.get("split", {}).get(CARVED, [])]
+
+
 def audited(task: Task, corpus: Corpus | None = None, report: Callable[[int, int], None] | None = None) -> Task:
     """The task with `about["audit"]` as `Audit.to_json` says it."""
     return dataclasses.replace(task, about=task.about | {"audit": audit(task, corpus, report).to_json()})
@@ -147,9 +156,9 @@ def leaks(held: list[str], train: list[str]) -> NDArray[np.int64]:
     """Of each held-out sequence a training row that makes it grade A, or -1: (N,)."""
     near = np.full(len(held), -1, np.int64)
     short = np.fromiter((len(sequence) < clusters.SHORT_BP for sequence in held), np.bool_, len(held))
-    for rows, k in ((np.flatnonzero(short), clusters.SHORT_K), (np.flatnonzero(~short), clusters.K)):
-        if len(rows):
-            near[rows] = containment.in_one([held[row] for row in rows], train, k)
+    for some, k in ((np.flatnonzero(short), clusters.SHORT_K), (np.flatnonzero(~short), clusters.K)):
+        if len(some):
+            near[some] = containment.in_one([held[row] for row in some], train, k)
     return near
 
 

@@ -235,6 +235,7 @@ def _task(given: _Given, plan: _Plan, name: str) -> Task:
     rows = dataclasses.replace(labelled.rows, block=np.unique(plan.units, return_inverse=True)[1].astype(np.int64))
     index = {SPLITS[one]: np.flatnonzero(plan.part == one) for one in range(len(SPLITS))}
     splits: dict[str, Rows] = {split: rows.take(of) for split, of in index.items() if len(of)}
+    carved = [SPLITS[one] for one in sorted(plan.ours) if plan.how == audit.OFFICIAL and SPLITS[one] in splits]
     sizes = np.bincount(given.families)
     described = {
         "how": plan.how,
@@ -244,10 +245,11 @@ def _task(given: _Given, plan: _Plan, name: str) -> Task:
         "clusters": {"number": len(sizes), "largest": int(sizes.max())},
         "blocks": {split: len(np.unique(of.block)) for split, of in splits.items()},
         "said": plan.said,
+        audit.CARVED: carved,
     }
     about = labelled.about | {"split": described | plan.about}
     task = Task(name or str(labelled.about.get("name") or "task"), labelled.problem, splits, about)
-    families = np.concatenate([given.families[index["train"]], given.families[index["test"]]])
+    families = np.concatenate([given.families[index[split]] for split in (*audit.learnt(about), "test")])
     clean = np.full(len(index["test"]), -1, np.int64) if _TEST in plan.ours else None  # as `_drop_leaks` left them
     graded = audit.audit(task, family=families, near=clean)
     return dataclasses.replace(task, about=about | {"audit": graded.to_json()})
