@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from genomics_fm.errors import EnvironmentFault, InputError
-from genomics_fm.tasks import learning, trial
+from genomics_fm.tasks import learning, linear, trial
 from genomics_fm.tasks.documents import documents
 from genomics_fm.tasks.learning import Course, Point
 from genomics_fm.tasks.objective import objective_of
@@ -29,6 +29,11 @@ CONFIG = TrialConfig(
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory, vocabulary: Ensemble) -> Path:
     return encoder(tmp_path_factory.mktemp("encoder"), vocabulary)
+
+
+@pytest.fixture(autouse=True)
+def one_penalty(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(linear, "PENALTIES", (0.1,))
 
 
 def run(folder: Path, vocabulary: Ensemble, kind: Kind, stranded: bool = False, /, **changes: object) -> trial.Trial:
@@ -87,9 +92,9 @@ def test_stranded_sequences_are_never_turned(
 
     monkeypatch.setattr("genomics_fm.tasks.documents.reverse_complement", refused)
     for how in ("full",) if kind == "per-base" else ("full", "probe"):
-        run(folder, vocabulary, kind, True, how=how)
+        run(folder, vocabulary, kind, True, how=how, updates=1)
     with pytest.raises(AssertionError):
-        run(folder, vocabulary, kind, False)
+        run(folder, vocabulary, kind, False, updates=1)
 
 
 def test_a_turned_row_of_bases_has_its_labels_turned(folder: Path, vocabulary: Ensemble) -> None:
@@ -166,7 +171,8 @@ def test_learned_positions_take_any_length(tmp_path: Path, vocabulary: Ensemble)
     task = task_of("classification")
     assert max(len(d.ids_T) for d in documents(vocabulary, "kmer", task.train.sequences)) > 60
     for how in ("full", "probe"):
-        result = trial.run(dataclasses.replace(CONFIG, vocabulary="kmer", how=how), place, vocabulary, task).result
+        config = dataclasses.replace(CONFIG, vocabulary="kmer", how=how, updates=1)
+        result = trial.run(config, place, vocabulary, task).result
         assert np.isfinite(result.test_predictions).all()
 
 

@@ -34,7 +34,7 @@ class Linear:
 
 
 def path(
-    objective: Objective, features_ND: Tensor, labels: Tensor, penalties: Sequence[float] = PENALTIES
+    objective: Objective, features_ND: Tensor, labels: Tensor, penalties: Sequence[float]
 ) -> Iterator[tuple[float, Linear]]:
     """The models of each penalty.
 

@@ -42,7 +42,7 @@ def fit(objective: Objective, features: Features, train: Rows, validation: Rows)
     checked_SND = features.of(validation.sequences)
     rows_RD = torch.from_numpy(strands_SND.reshape(-1, strands_SND.shape[-1])).to(device)
     best, tried = None, {}
-    for penalty, model in linear.path(objective, rows_RD, labels.to(device)):
+    for penalty, model in linear.path(objective, rows_RD, labels.to(device), linear.PENALTIES):
         found = mean_of_strands(meaning(torch.from_numpy(objective.values(model(checked_SND))), problem).numpy())
         tried[penalty] = metrics.evaluate(problem, validation.labels, found)[problem.metric]
         if best is None or tried[penalty] > tried[best[0]]:
