@@ -1,3 +1,5 @@
+import dataclasses
+
 import numpy as np
 import pytest
 import torch
@@ -7,7 +9,8 @@ from genomics_fm.model.encoder import EncoderConfig
 from genomics_fm.model.heads import SequenceClassifier, new_classifier
 from genomics_fm.tasks import scoring
 from genomics_fm.tasks.documents import batches
-from genomics_fm.tasks.scoring import strand_probabilities
+from genomics_fm.tasks.problem import Kind, Problem
+from genomics_fm.tasks.scoring import mean_of_strands, predict, strand_probabilities
 from genomics_fm.vocabulary.ensemble import Ensemble
 from tests.corpora import dna
 
@@ -59,6 +62,30 @@ def test_it_is_the_probability_of_class_1(classifier: SequenceClassifier, vocabu
         logit_0, logit_1 = classifier(ids, [len(ids)])[0].tolist()
     found = strand_probabilities(classifier, vocabulary, "kmer", SEQUENCES[:1], both_strands=False)[0, 0]
     assert found == pytest.approx(1 / (1 + np.exp(logit_0 - logit_1)), abs=1e-6)
+
+
+@pytest.mark.parametrize("kind", ["classification", "multilabel", "regression"])
+def test_outputs_mean_what_the_problem_says(classifier: SequenceClassifier, vocabulary: Ensemble, kind: Kind) -> None:
+    problem = Problem(kind, ("a", "b"), stranded=True)
+    ids = torch.from_numpy(vocabulary.document("kmer", SEQUENCES[3])).long()
+    with torch.inference_mode():
+        logits = classifier(ids, [len(ids)])[0].double()
+    meaning = {"classification": torch.softmax(logits, -1), "multilabel": torch.sigmoid(logits), "regression": logits}
+    found = predict(classifier, vocabulary, "kmer", SEQUENCES, problem)
+    assert found.shape == (1, len(SEQUENCES), 2)
+    np.testing.assert_allclose(found[0, 3], meaning[kind].numpy(), atol=1e-5)
+    mean = mean_of_strands(
+        predict(classifier, vocabulary, "kmer", SEQUENCES, dataclasses.replace(problem, stranded=False))
+    )
+    turned = predict(classifier, vocabulary, "kmer", [*map(reverse_complement, SEQUENCES)], problem)
+    np.testing.assert_allclose(mean, (found[0] + turned[0]) / 2, atol=1e-5)
+    assert mean.dtype == np.float32
+
+
+def test_bfloat16_is_near(classifier: SequenceClassifier, vocabulary: Ensemble) -> None:
+    problem = Problem("regression", ("a", "b"))
+    exact, near = (predict(classifier, vocabulary, "bpe", SEQUENCES, problem, bf16=bf16) for bf16 in (False, True))
+    assert 0 < np.abs(exact - near).max() < 0.1 * np.ptp(exact)
 
 
 def test_batches_hold_every_document_once_within_the_limit() -> None:
