@@ -11,7 +11,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 from genomics_fm.genome.alphabet import reverse_complement
-from genomics_fm.genome.kmers import NO_KMER, Scan, Table, canonical, table
+from genomics_fm.genome.kmers import Scan, Table, canonical, table
 
 HALF = 0.5
 """A sequence with this share of its k-mers in another one is in it."""
@@ -93,19 +93,15 @@ def _slices(asked: Sequence[str]) -> list[NDArray[np.int64]]:
 
 def _indexed(asked: Sequence[str], k: int) -> tuple[Table, NDArray[np.int64], NDArray[np.int64]]:
     """(table of all k-mers; each sequence's distinct ones as places in it, ascending; where each begins, one more)."""
-    ids = canonical("N".join(asked).encode(), k)
-    lengths = np.fromiter((len(sequence) + 1 for sequence in asked), np.int64, len(asked))
-    owner = np.repeat(np.arange(len(asked)), lengths)[: len(ids)]
-    known = ids != NO_KMER
-    ids, owner = ids[known], owner[known]
-    wanted = table(ids)
-    places = np.searchsorted(wanted.kmers, ids)
-    order = np.lexsort((places, owner))
-    places, owner = places[order], owner[order]
-    first = np.ones(len(places), np.bool_)
-    first[1:] = (places[1:] != places[:-1]) | (owner[1:] != owner[:-1])
-    starts = np.append(0, np.cumsum(np.bincount(owner[first], minlength=len(asked))))
-    return wanted, places[first], starts
+    letters = "N".join(asked).encode()
+    wanted = table(canonical(letters, k))
+    at, hits = Scan(k).found(letters, wanted)
+    ends = np.cumsum([len(sequence) + 1 for sequence in asked])
+    width = max(1, len(wanted.kmers))
+    pairs = np.searchsorted(ends, at, "right") * width + hits
+    pairs.sort()
+    owner, places = np.divmod(pairs[np.diff(pairs, prepend=-1) > 0], width)
+    return wanted, places, np.append(0, np.cumsum(np.bincount(owner, minlength=len(asked))))
 
 
 def _passing(others: Sequence[str]) -> Iterator[tuple[int, bytes, NDArray[np.int64]]]:
