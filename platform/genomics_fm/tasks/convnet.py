@@ -22,7 +22,7 @@ class ConvNet(nn.Module):
     What is computed of a sequence does not depend on the others of its batch, but for normalisation while training.
     """
 
-    def __init__(self, outputs: int, per_base: bool = False, dropout: float = 0.4) -> None:
+    def __init__(self, outputs: int, per_base: bool = False, dropout: float = 0.2) -> None:
         """A network of about 0.14 million parameters.
 
         Args:

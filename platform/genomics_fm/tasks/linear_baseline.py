@@ -16,10 +16,11 @@ from genomics_fm.tasks import metrics
 from genomics_fm.tasks.metrics import Labels, Predictions
 from genomics_fm.tasks.problem import Problem
 
-PENALTIES = (10.0, 1.0, 0.1, 0.01, 1e-3, 1e-4)
+PENALTIES = (100.0, 10.0, 1.0, 0.1, 0.01, 1e-3, 1e-4)
 """On the squared weights of features of unit variance, beside the mean loss; strongest first."""
 PATIENCE = 2
-"""Weaker penalties tried without a better validation score."""
+"""Weaker penalties tried without a better validation score, once any has been better than the strongest: under that
+a model may predict one class alone."""
 ITERATIONS = 100
 TOLERANCE = 1e-4
 DENSE_SHARE = 0.25
@@ -72,7 +73,7 @@ def fit(
         scores[penalty] = metrics.evaluate(problem, validation_labels, predict(checked))[problem.metric]
         if best is None or scores[penalty] > scores[best[0]]:
             best = penalty, predict, converged
-        elif PENALTIES.index(penalty) - PENALTIES.index(best[0]) >= PATIENCE:
+        elif best[0] < PENALTIES[0] and PENALTIES.index(penalty) - PENALTIES.index(best[0]) >= PATIENCE:
             break
     penalty, chosen, converged = best or (PENALTIES[0], *model.fit(scaled, labels, PENALTIES[0]))
     return Chosen(lambda rows: chosen(_scaled(rows, scale)), penalty, scores, converged)
