@@ -221,7 +221,8 @@ def test_the_card_says_data_licence_audit_and_calibration(tmp_path):
     coverage = {"all": {"rows": 90, "coverage": 0.91, "size": 1.4}}
     folder = write_head(
         tmp_path / "head", problem=CLASSES, prevalence=(0.2, 0.3, 0.5), rows=rows_of(CLASSES), calibration=calibration,
-        data={"source": "https://example.org/x", "licence": "CC0", "citation": "Doe 2020", "counts": {"rows": 3}},
+        data={"source": "https://example.org/x", "licence": "CC0", "citation": "Doe 2020", "counts": {"rows": 3},
+              "split": {"how": "cluster", "seed": 1}, "note": ""},
         audit={"grade": "A", "verdict": "official split leaks: 3 of 90 test rows are in the training rows"},
         metrics={
             "validation": {"mcc": 0.5}, "test": {"mcc": 0.4, "auroc/exon": 0.9}, "interval": [0.3, 0.5],
@@ -232,13 +233,15 @@ def test_the_card_says_data_licence_audit_and_calibration(tmp_path):
     text = (folder / "README.md").read_text()
     for part in (
         "not for clinical decisions", "which of 3 classes", "`exon`, `intron`, `other`", "| licence | CC0 |",
-        "| citation | Doe 2020 |", "| leaks from test into training | official split leaks: 3 of 90",
-        "calibrated on 150 rows", "sets hold the answer for 90%", "| test calibration error after | 0.05 |",
+        "| citation | Doe 2020 |", "| split | cluster |",
+        "| leaks from test into training | official split leaks: 3 of 90",
+        "calibrated on 150 rows", "sets of classes hold the answer for 90%", "| test calibration error after | 0.05 |",
         "| test coverage, all | 0.91 |", "| test mcc, 95 % interval | 0.300 to 0.500 |",
         "**The baseline `6-mer` is better than this head on validation.**",
     ):  # fmt: skip
         assert part in text, part
     assert "auroc/exon" not in text
+    assert "| note |" not in text
     card = read_card(folder / "config.json")
     assert card == HeadCard(**vars(card))
     assert card.calibration == calibration

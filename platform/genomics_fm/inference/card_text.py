@@ -80,15 +80,17 @@ def _answers(card: HeadCard) -> str:
     if card.calibration is None:
         return "as trained, not calibrated; no intervals"
     rows = f"{card.calibration.rows:,} rows that were used for nothing else"
-    bounds = {"classification": "sets", "regression": "intervals"}.get(card.problem.kind)
-    said = f"calibrated on {rows}"
-    if bounds and card.calibration.radius is not None:
-        said += f"; {bounds} hold the answer for {COVERAGE:.0%} of sequences like these, not of other species or assays"
-    return said
+    bounds = {"classification": "sets of classes", "regression": "intervals"}.get(card.problem.kind)
+    if bounds is None or card.calibration.radius is None:
+        return f"calibrated on {rows}"
+    held = f"hold the answer for {COVERAGE:.0%} of sequences like these, not of other species or assays"
+    return f"calibrated on {rows}; {bounds} {held}"
 
 
 def _data(card: HeadCard) -> dict[str, Any]:
-    named = {name: value for name, value in card.data.items() if value not in ("", None)}
+    named = {name: value for name, value in card.data.items() if value}
+    if isinstance(named.get("split"), dict):
+        named["split"] = named["split"].get("how")
     missing = {name: "not stated" for name in ("source", "licence", "citation") if name not in named}
     return {**named, **missing, "leaks from test into training": card.audit.get("verdict", "not audited")}
 
