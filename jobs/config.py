@@ -30,7 +30,7 @@ class _Parser(argparse.ArgumentParser):
 def _leaves(config: Any, prefix: str = "") -> Iterator[tuple[str, Any, dataclasses.Field[Any], Any]]:
     """(dotted name, type, field, value) of every field that is not itself a dataclass.
 
-    A field whose metadata has `flag=False` belongs to its preset and is no flag.
+    A field whose metadata has `flag=False` belongs to its preset and is no flag; `flag="as"` makes it `--as`.
     """
     hints = typing.get_type_hints(type(config))
     for field in dataclasses.fields(config):
@@ -79,7 +79,8 @@ def _parser(config: Any, presets: Sequence[str], prog: str, description: str) ->
             options |= {"nargs": "*", "metavar": name.rsplit(".", 1)[-1].upper()}
         else:
             options["metavar"] = name.rsplit(".", 1)[-1].upper()
-        parser.add_argument("--" + name.replace("_", "-"), **options)
+        spelt = field.metadata.get("flag", name)
+        parser.add_argument("--" + str(spelt).replace("_", "-"), **options)
     return parser
 
 

@@ -1,152 +1,176 @@
-"""Finetune one head: `python -m jobs.finetune --encoder DIR --task DIR`."""
+"""From a table of labels to a registered head: `python -m jobs.finetune --data labels.csv`.
+
+Reads and divides the data, looks for leaks, takes an encoder or makes one, tries its vocabularies from pretrained
+weights and from none, fits all baselines on the same rows, lets validation choose, and registers the head.
+Everything that is there already is only read: the same command goes on where it was stopped.
+"""
 
 import dataclasses
-from collections.abc import Callable
-from dataclasses import dataclass, field
+import json
 from pathlib import Path
 from typing import Any
 
-from genomics_fm.artefacts import read_sealed_json, sha256_file, sha256_json, write_bytes, write_sealed_json
+from genomics_fm import __version__
+from genomics_fm.artefacts import read_sealed_json, sha256_json, write_sealed_json
 from genomics_fm.errors import InputError
-from genomics_fm.inference.card import read_card
-from genomics_fm.inference.head import save_head, write_card
-from genomics_fm.inference.new_card import new_card
-from genomics_fm.inference.predicted import Predicted
-from genomics_fm.model.weights import WEIGHTS, load_encoder
-from genomics_fm.tasks import trial
-from genomics_fm.tasks.task import Task, load
-from genomics_fm.tasks.trial_config import TrialConfig
-from genomics_fm.training.loop import VOCABULARY
-from genomics_fm.vocabulary.ensemble import Ensemble
-from jobs import launch, tracking
-from jobs.progress import Clock, rate, say
+from genomics_fm.tasks import task as tasks
+from genomics_fm.tasks.task import Task
+from jobs import (
+    arms,
+    encoders,
+    finetune_arms,
+    finetune_result,
+    finetune_task,
+    finetune_text,
+    launch,
+    register,
+    tracking,
+)
+from jobs.encoders import Encoder
+from jobs.finetune_arms import Planned
+from jobs.finetune_config import FinetuneConfig, name_of, refuse_contradictions, vocabularies_of
+from jobs.progress import Clock, say
+from jobs.register import RegisterConfig
 
 FORMAT_VERSION = 1
-ARM_FILE = "arm.json"
-TEST = "test.parquet"
-"""An arm's predictions of the test rows, for paired comparisons."""
-
-
-@dataclass(frozen=True)
-class FinetuneConfig:
-    """One head from one encoder on one task."""
-
-    encoder: str = field(default="", metadata={"help": "folder of a pretrained encoder"})
-    task: str = field(default="", metadata={"help": "folder of a task's rows"})
-    output: str = field(default="", metadata={"help": "folder of the head; default: storage/heads/<hash>"})
-    tracking: str | None = field(default=None, metadata={"help": "MLflow tracking URI"})
-    trial: TrialConfig = field(default_factory=TrialConfig)
-
-
-def identity(config: FinetuneConfig, task: Task) -> str:
-    """Hash of everything that decides an arm's numbers; the encoder is verified on the way."""
-    load_encoder(Path(config.encoder))
-    encoder = sha256_file(Path(config.encoder) / WEIGHTS)
-    return sha256_json([encoder, task.hashes, dataclasses.asdict(config.trial)])
-
-
-def finetune(
-    config: FinetuneConfig, folder: Path, on_update: Callable[[int, float], None] | None = None
-) -> dict[str, Any]:
-    """Run a trial and write its head; no Ray, no MLflow. An arm that is there already is only read.
-
-    Returns:
-        The arm as the report shows it, with `head`, its folder.
-    """
-    task = load(Path(config.task))
-    arm = identity(config, task)
-    if (folder / ARM_FILE).is_file():
-        done = read_sealed_json(folder / ARM_FILE, FORMAT_VERSION, "")
-        if done["identity"] == arm:
-            return done
-    vocabulary = Ensemble.load(Path(config.encoder) / VOCABULARY)
-    done_trial = trial.run(config.trial, Path(config.encoder), vocabulary, task, on_update)
-    result = done_trial.result
-    _, _, about = load_encoder(Path(config.encoder))
-    hashes = {
-        "corpus": about["corpus_sha256"],
-        "encoder": sha256_file(Path(config.encoder) / WEIGHTS),
-        "vocabulary": vocabulary.sha256,
-        **task.hashes,
-    }
-    summary = {
-        **result.summary(),
-        "format_version": FORMAT_VERSION,
-        "identity": arm,
-        "vocabulary": config.trial.vocabulary,
-        "start": config.trial.start,
-        "seed": config.trial.seed,
-        "updates": config.trial.updates,
-        "learning_rate": config.trial.optimizer.learning_rate,
-        "head": str(folder),
-        "hashes": hashes,
-    }
-    training = {k: summary[k] for k in ("start", "fraction", "labels_seen", "seed", "updates", "learning_rate")}
-    training |= {"how": config.trial.how, "converged": done_trial.converged, "rows_seen": done_trial.rows_seen}
-    card = new_card(
-        task, config.trial.vocabulary, done_trial.module, result, weights=done_trial.weights, hashes=hashes,
-        training=training,
-    )  # fmt: skip
-    save_head(folder, done_trial.module, card, vocabulary, Predicted.of(task.validation, result.validation_predictions))
-    write_bytes(folder / TEST, Predicted.of(task.test, result.test_predictions).to_parquet())
-    write_sealed_json(folder / ARM_FILE, summary)
-    return summary
-
-
-def name_baselines(arm: dict[str, Any], baselines: dict[str, float]) -> None:
-    """Put the validation scores of baselines on a head's card, which says which are better than the head (R30)."""
-    folder = Path(arm["head"])
-    card = read_card(folder / "config.json")
-    write_card(folder, dataclasses.replace(card, metrics={**card.metrics, "baselines": baselines}))
+RESULT, RECORDED = "result.json", "recorded.json"
+EXPERIMENT = "finetuning"
+NO_INFLUENCE = ("tracking", "concurrent", "register", "name", "checkpoint", "data_root", "gpu")
+"""Settings that change where things are and nothing of an arm's numbers."""
 
 
 def run(config: FinetuneConfig) -> dict[str, Any]:
-    """Finetune one head in this process and record it in MLflow.
+    """Everything from data to a registered head.
 
     Returns:
-        The arm, with `head`, the folder of the head.
+        What `result.json` holds; `folder` is where it lies.
 
     Raises:
-        InputError: encoder or task are missing or do not exist.
+        InputError: data, flags or encoder are wrong.
+        CorruptArtefact: an artefact was changed.
+        EnvironmentFault: tracking does not answer, or a worker was lost twice.
     """
-    if not config.encoder or not config.task:
-        raise InputError("--encoder and --task: both are needed; see `python -m jobs.pretrain` and `jobs.build_task`")
-    session = tracking.start(config.tracking, "finetuning")
-    task = load(Path(config.task))
-    folder = Path(config.output or launch.storage() / "heads" / identity(config, task)[:10]).absolute()
     clock = Clock()
+    refuse_contradictions(config)
+    name = register.checked_name(name_of(config))
+    root = launch.storage() / EXPERIMENT / name
+    session = tracking.start(config.tracking, EXPERIMENT)  # before minutes of work
+    asked = encoders.opened(Path(config.checkpoint).absolute(), "as asked for") if config.checkpoint else None
+    folder = finetune_task.task_folder(config, root, name)
+    _refuse_question(config, tasks.load(folder))
+    encoder = asked or encoders.choose(config.preset, config.tracking)
+    names = vocabularies_of(config, tuple(encoder.vocabulary.names))
+    folder = finetune_task.with_audit(folder, root, encoders.corpus_of(encoder))
+    task = tasks.load(folder)
+    for line in (*finetune_text.of_task(task), f"encoder: {encoder}"):
+        say(f"[finetune] {line}")
+    plan = finetune_arms.planned(config, str(folder), task.problem, str(encoder.folder), names, len(task.train))
+    place = root / f"arms-{_identity(plan, task, encoder)[:10]}"
+    say(f"[finetune] {len(plan)} arms, {config.concurrent} at a time → {place}")
+    found = finetune_arms.run(place, plan, config, lambda one, arm: _record(session, place, one, arm))
+    result = _result(config, task, encoder, place, plan, found)
+    registered = _register(config, name, folder, Path(result["head"]["head"])) if config.register else None
+    result |= {"name": name, "task_folder": str(folder), "registered": registered, "seconds": round(clock.seconds, 3)}
+    write_sealed_json(place / RESULT, result)
+    return result
 
-    def on_update(update: int, loss: float) -> None:
-        if update % 8 == 0 or update == config.trial.updates:
-            speed = rate(update * config.trial.batch_rows, clock.seconds, "sequences")
-            say(f"[finetune] {config.trial.name}: update {update}/{config.trial.updates}  loss {loss:.3f}  {speed}")
 
-    arm = finetune(config, folder, on_update)
-    record(session, config, arm)
-    return arm
+def _refuse_question(config: FinetuneConfig, task: Task) -> None:
+    """What would fail after minutes."""
+    if task.problem.kind == "per-base" and (config.how == "probe" or config.encoder):
+        what = "--how probe" if config.how == "probe" else f"--encoder {config.encoder[0]}"
+        raise InputError(f"{what}: a class of every base is not a question to pooled states; give full or lora")
 
 
-def record(session: tracking.Session, config: Any, arm: dict[str, Any]) -> None:
-    """Put a finished arm into MLflow."""
-    with session.run(f"{arm['name']} {arm['fraction']:g}", config, arm.get("hashes")) as run_record:
-        numbers = (f"validation_{arm['metric']}", f"test_{arm['metric']}", "labels_seen", "seconds", "fraction")
-        run_record.metrics({name: arm[name] for name in numbers})
+def _identity(plan: list[Planned], task: Task, encoder: Encoder) -> str:
+    """Of everything that decides the numbers, so that a folder of arms holds arms of one comparison."""
+    settings = [{**dataclasses.asdict(one), "task": "", "encoder": "", "seed": 0} for one in plan if one.seed == 0]
+    return sha256_json([__version__, settings, task.sha256, task.name, task.about, encoder.sha256])
+
+
+def _record(session: tracking.Session, place: Path, one: Planned, arm: dict[str, Any]) -> None:
+    """An arm as a run of MLflow, once a tracking store."""
+    path = place / one.folder / RECORDED
+    stores = read_sealed_json(path, FORMAT_VERSION, "")["stores"] if path.is_file() else []
+    if session.uri not in stores:
+        arms.record(session, dataclasses.asdict(one), arm)
+        write_sealed_json(path, {"format_version": FORMAT_VERSION, "stores": [*stores, session.uri]})
+
+
+def _result(
+    config: FinetuneConfig,
+    task: Task,
+    encoder: Encoder,
+    place: Path,
+    plan: list[Planned],
+    found: list[dict[str, Any]],
+) -> dict[str, Any]:
+    best = finetune_result.chosen(plan, found)
+    head, folder = found[best], place / plan[best].folder
+    comparisons = finetune_result.compared(task, place, plan, found, best)
+    arms.name_baselines(head, {one["name"]: round(one["validation"], 6) for one in comparisons})
+    return {
+        "format_version": FORMAT_VERSION,
+        "config": dataclasses.asdict(config),
+        "folder": str(place),
+        "problem": task.problem.to_json(),
+        "rows": {split: len(rows) for split, rows in task.splits.items()},
+        "about": {name: value for name, value in task.about.items() if name != "audit"},
+        "audit": task.about.get("audit", {}),
+        "encoder": {"folder": str(encoder.folder), "sha256": encoder.sha256, "why": encoder.why},
+        "hashes": head["hashes"],
+        "groups": finetune_result.groups(plan, found),
+        "arms": [{**arm, "folder": str(place / one.folder)} for one, arm in zip(plan, found, strict=True)],
+        "comparisons": comparisons,
+        "head": head,
+        "clean": finetune_result.clean_score(task, finetune_result.predictions(task, folder)),
+        "calibration": finetune_result.calibration(folder),
+        "verdict": finetune_result.verdict(head, comparisons),
+    }
+
+
+def _register(config: FinetuneConfig, name: str, task: Path, head: Path) -> dict[str, Any]:
+    settings = RegisterConfig(
+        head=str(head), name=name, validation=str(task / "validation.parquet"), tracking=config.tracking
+    )
+    return dataclasses.asdict(register.run(settings))
+
+
+def last_line(result: dict[str, Any]) -> dict[str, Any]:
+    """What programs read: the head's folder, metric and scores on test, and those of everything beside it."""
+    head = result["head"]
+    return {
+        "head": head["head"],
+        "metric": head["metric"],
+        "test": head["test"][head["metric"]],
+        "interval": head["interval"],
+        "baselines": {one["name"]: one["score"] for one in result["comparisons"]},
+        "converged": head["converged"],
+        "seconds": result["seconds"],
+    }
 
 
 def _run_and_print(config: FinetuneConfig) -> None:
-    arm = run(config)
-    low, high = arm["interval"]
-    metric = arm["metric"]
-    print(f"{arm['name']}: {arm['labels_seen']:,} labels, validation {metric} {arm[f'validation_{metric}']:.3f}")
-    print(f"test {metric} {arm[f'test_{metric}']:.3f} ({low:.3f} to {high:.3f}); head in {arm['head']}")
+    result = run(config)
+    print(finetune_text.table(result["groups"], result["head"]["name"], result["head"]["metric"]))
+    for line in finetune_text.of_head(result):
+        print(line)
+    print(f"all of it: {Path(result['folder']) / RESULT}")
+    print(json.dumps(last_line(result)))
 
 
-PRESETS = {"default": FinetuneConfig(), "smoke": FinetuneConfig(trial=TrialConfig(updates=4, batch_rows=16, cap=64))}
+PRESETS = {
+    "default": FinetuneConfig(),
+    "smoke": FinetuneConfig(
+        preset="smoke",
+        trial=dataclasses.replace(FinetuneConfig().trial, updates=8, batch_rows=16, cap=64, evaluations=4, patience=0),
+    ),
+}
 
 
 def main() -> None:
     """The command line."""
-    launch.main(PRESETS, _run_and_print, "python -m jobs.finetune", "Finetune one head of a pretrained encoder.")
+    launch.main(PRESETS, _run_and_print, "python -m jobs.finetune", "From labelled sequences to a registered head.")
 
 
 if __name__ == "__main__":

@@ -8,29 +8,23 @@ import contextlib
 import dataclasses
 import operator
 import time
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from genomics_fm import __version__
 from genomics_fm.artefacts import sha256_file, write_bytes, write_json
-from genomics_fm.corpus.plan import Plan, content_sum, request_identity
+from genomics_fm.corpus.plan import content_sum
 from genomics_fm.corpus.windows import Recipe
 from genomics_fm.errors import InputError
 from genomics_fm.pretraining.stream import StreamConfig
 from genomics_fm.report.page import render
 from genomics_fm.report.table import terminal_table
-from genomics_fm.storage import Folder
 from genomics_fm.tasks.coding import NAME as TASK_NAME
-from genomics_fm.tasks.coding import TEST_CHROMOSOMES, VALIDATION_CHROMOSOMES
 from genomics_fm.training.config import TrainingConfig
 from genomics_fm.training.presets import SMOKE, TINY
 from jobs import (
-    build_corpus,
     build_task,
     launch,
-    pretrain,
     quickstart_report,
     quickstart_serving,
     register,
@@ -41,14 +35,13 @@ from jobs import (
 )
 from jobs.build_corpus import YEAST
 from jobs.build_task import BuildTaskConfig
-from jobs.pretrain import PretrainConfig
+from jobs.pipeline import RECIPE, EncoderPlan, Pipeline, corpus_stage, pretraining_stage, vocabulary_stage
 from jobs.progress import Clock, say
 from jobs.register import RegisterConfig
-from jobs.stages import Stage, stage
+from jobs.stages import Stage
 from jobs.sweep import SweepConfig
 from jobs.train_vocabulary import TrainVocabularyConfig
 
-WINDOW_BP = 16_384
 MIN_ROWS = 20
 FORMAT_VERSION = 1
 RESULT_FILE, REPORT_FILE = "result.json", "report.html"
@@ -69,7 +62,7 @@ class QuickstartConfig:
     workers: int = field(default=2, metadata={"help": "pretraining workers"})
     gpu: bool = field(default=False, metadata={"help": "pretrain on GPUs"})
     max_rows: int | None = field(default=None, metadata={"help": "most rows of a split; none: all"})
-    recipe: Recipe = field(default_factory=lambda: Recipe(window_bp=WINDOW_BP))
+    recipe: Recipe = field(default_factory=lambda: RECIPE)
     vocabulary: TrainVocabularyConfig = field(default_factory=TrainVocabularyConfig)
     training: TrainingConfig = field(default_factory=lambda: TINY)
     sweep: SweepConfig = field(default_factory=SweepConfig)
@@ -97,80 +90,29 @@ def _refuse_what_is_filled_in(config: QuickstartConfig) -> None:
             raise InputError(f"--{name.replace('_', '-')}: the quickstart fills this in; leave it out")
 
 
-@dataclass
-class Pipeline:
-    """The stages that have run, in order, and the Ray that is started when the first of them needs it."""
-
-    config: QuickstartConfig
-    root: Path
-    stack: contextlib.ExitStack
-    stages: list[Stage] = field(default_factory=list)
-    cluster: dict[str, Any] | None = None
-
-    def stage(self, name: str, inputs: Any, work: Callable[[Path], dict[str, Any]]) -> dict[str, Any]:
-        """One stage on Ray; its result."""
-
-        def connected(folder: Path) -> dict[str, Any]:
-            connection = self.stack.enter_context(launch.connect())
-            if self.cluster is None:
-                self.cluster = {**dataclasses.asdict(connection), "nodes": launch.nodes()}
-            return work(folder)
-
-        done = stage(self.root, name, [__version__, inputs], connected)
-        self.stages.append(done)
-        return done.result
+def _plan(config: QuickstartConfig) -> EncoderPlan:
+    """What of the config makes the encoder."""
+    names = [entry.name for entry in dataclasses.fields(EncoderPlan)]
+    return EncoderPlan(**{name: getattr(config, name) for name in names})
 
 
-def _corpus(pipeline: Pipeline) -> dict[str, Any]:
-    """Yeast without the task's validation and test chromosomes, and all of the user's genomes."""
-    config = pipeline.config
-    held_out = (*TEST_CHROMOSOMES, *VALIDATION_CHROMOSOMES)
-    sources = [build_corpus.source_of(location, held_out) for location in YEAST]
-    sources += [build_corpus.source_of(name, ()) for name in config.fasta]
-    plan = Plan(recipe=config.recipe)
-    inputs = request_identity(sources, plan)
-    return pipeline.stage(
-        "corpus", inputs, lambda folder: build_corpus.run_sources(sources, plan, Folder(folder), verify=True)
-    )
-
-
-def _overlap(pipeline: Pipeline, task: dict[str, Any]) -> dict[str, Any]:
+def _overlap(pipeline: Pipeline, config: QuickstartConfig, task: dict[str, Any]) -> dict[str, Any]:
     """How much of validation and test also stands in the user's genomes."""
-    fasta = pipeline.config.fasta
+    fasta = config.fasta
     inputs = [[content_sum(name) for name in fasta], task["hashes"]]
     return pipeline.stage("overlap", inputs, lambda _: quickstart_report.overlap(Path(task["folder"]), fasta))
 
 
-def _vocabulary(pipeline: Pipeline, corpus: dict[str, Any]) -> dict[str, Any]:
-    settings = dataclasses.replace(pipeline.config.vocabulary, corpus=corpus["folder"])
-    inputs = [dataclasses.asdict(pipeline.config.vocabulary), corpus["sha256"]]
-    return pipeline.stage(
-        "vocabulary", inputs, lambda folder: train_vocabulary.run(settings, folder / "vocabulary.json")
-    )
-
-
-def _pretraining(pipeline: Pipeline, corpus: dict[str, Any], vocabulary: dict[str, Any]) -> dict[str, Any]:
-    config = pipeline.config
-    settings = PretrainConfig(
-        corpus=corpus["folder"],
-        vocabulary=vocabulary["path"],
-        workers=config.workers,
-        gpu=config.gpu,
-        tracking=config.tracking,
-        training=config.training,
-    )
-    inputs = [dataclasses.asdict(config.training), config.workers, config.gpu, corpus["sha256"], vocabulary["sha256"]]
-    return pipeline.stage("pretraining", inputs, lambda folder: pretrain.run(settings, folder))
-
-
-def _task(pipeline: Pipeline) -> dict[str, Any]:
-    settings = BuildTaskConfig(max_rows=pipeline.config.max_rows)
+def _task(pipeline: Pipeline, config: QuickstartConfig) -> dict[str, Any]:
+    settings = BuildTaskConfig(max_rows=config.max_rows)
     inputs = [dataclasses.asdict(settings), content_sum(YEAST[0])]
     return pipeline.stage("task", inputs, lambda folder: build_task.run(settings, folder))
 
 
-def _sweep(pipeline: Pipeline, encoder: dict[str, Any], task: dict[str, Any]) -> dict[str, Any]:
-    config = dataclasses.replace(pipeline.config.sweep, seeds=pipeline.config.seeds, tracking=pipeline.config.tracking)
+def _sweep(
+    pipeline: Pipeline, quickstart: QuickstartConfig, encoder: dict[str, Any], task: dict[str, Any]
+) -> dict[str, Any]:
+    config = dataclasses.replace(quickstart.sweep, seeds=quickstart.seeds, tracking=quickstart.tracking)
     settings = {k: v for k, v in dataclasses.asdict(config).items() if k not in sweep.NO_INFLUENCE}
     inputs = [settings, encoder["weights_sha256"], task["hashes"]]
 
@@ -181,19 +123,21 @@ def _sweep(pipeline: Pipeline, encoder: dict[str, Any], task: dict[str, Any]) ->
     return pipeline.stage("sweep", inputs, work)
 
 
-def _registry(pipeline: Pipeline, best: dict[str, Any], task: dict[str, Any]) -> dict[str, Any]:
+def _registry(
+    pipeline: Pipeline, config: QuickstartConfig, best: dict[str, Any], task: dict[str, Any]
+) -> dict[str, Any]:
     """Register the best head; asked anew every time, because the registry is not ours alone."""
     clock = Clock()
     settings = RegisterConfig(
         head=best["head"],
         name=TASK_NAME,
         validation=str(Path(task["folder"]) / "validation.parquet"),
-        tracking=pipeline.config.tracking,
+        tracking=config.tracking,
     )
     registered = register.run(settings)
     say(f"[registry] {registered.uri}: {'champion' if registered.promoted else 'not champion'}, {registered.why}")
     uri = f"models:/{registered.name}@{settings.alias}"
-    located = register.resolve(uri, pipeline.config.tracking)
+    located = register.resolve(uri, config.tracking)
     champion = {
         "name": registered.name,
         "version": registered.version,
@@ -205,13 +149,14 @@ def _registry(pipeline: Pipeline, best: dict[str, Any], task: dict[str, Any]) ->
         "why": registered.why,
         "head": best["head"] if registered.promoted else str(located.folder),
     }
-    folder = Path(tracking.resolve_uri(pipeline.config.tracking).removeprefix("sqlite:///"))
+    folder = Path(tracking.resolve_uri(config.tracking).removeprefix("sqlite:///"))
     pipeline.stages.append(Stage("registry", folder, str(registered.version), champion, clock.seconds, skipped=False))
     return champion
 
 
-def _serving(pipeline: Pipeline, champion: dict[str, Any], task: dict[str, Any]) -> dict[str, Any]:
-    config = pipeline.config
+def _serving(
+    pipeline: Pipeline, config: QuickstartConfig, champion: dict[str, Any], task: dict[str, Any]
+) -> dict[str, Any]:
     located = register.resolve(champion["uri"], config.tracking)
     inputs = [sha256_file(located.folder / "manifest.json"), task["hashes"]["test"], config.served_sequences]
     settings = serve.ServeConfig(
@@ -242,15 +187,15 @@ def run(config: QuickstartConfig) -> dict[str, Any]:
     started, clock = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()), Clock()
     root = launch.storage() / config.name
     with contextlib.ExitStack() as stack:
-        pipeline = Pipeline(config, root, stack)
-        corpus = _corpus(pipeline)
-        vocabulary = _vocabulary(pipeline, corpus)
-        encoder = _pretraining(pipeline, corpus, vocabulary)
-        task = _task(pipeline)
-        overlap = _overlap(pipeline, task) if config.fasta else None
-        swept = _sweep(pipeline, encoder, task)
-        champion = _registry(pipeline, swept["best"], task)
-        serving = _serving(pipeline, champion, task)
+        pipeline, plan = Pipeline(root, stack), _plan(config)
+        corpus = corpus_stage(pipeline, plan)
+        vocabulary = vocabulary_stage(pipeline, plan, corpus)
+        encoder = pretraining_stage(pipeline, plan, corpus, vocabulary)
+        task = _task(pipeline, config)
+        overlap = _overlap(pipeline, config, task) if config.fasta else None
+        swept = _sweep(pipeline, config, encoder, task)
+        champion = _registry(pipeline, config, swept["best"], task)
+        serving = _serving(pipeline, config, champion, task)
     result = {
         "format_version": FORMAT_VERSION,
         "preset": config.preset,

@@ -134,11 +134,12 @@ def _compete(
 
 def _known_version(client: Any, name: str, sha256: str) -> str | None:
     """The version that holds exactly this head, if there is one."""
-    found = client.search_model_versions(f"name = '{_checked(name)}' and tag.head_sha256 = '{sha256}'")
+    found = client.search_model_versions(f"name = '{checked_name(name)}' and tag.head_sha256 = '{sha256}'")
     return str(min(int(v.version) for v in found)) if found else None
 
 
-def _checked(name: str) -> str:
+def checked_name(name: str) -> str:
+    """A name that MLflow and our URIs take; raises InputError for others."""
     if not re.fullmatch(r"[A-Za-z0-9_.-]+", name):
         raise InputError(f"--name {name!r}: only letters, digits, `_`, `.` and `-`; choose another")
     return name

@@ -17,9 +17,9 @@ from genomics_fm.tasks.fractions import nested_subset
 from genomics_fm.tasks.rows import Rows
 from genomics_fm.tasks.task import Task, load
 from genomics_fm.tasks.trial_config import Start, TrialConfig
-from genomics_fm.vocabulary.ensemble import Ensemble
-from jobs import finetune, launch, tracking
-from jobs.finetune import FinetuneConfig
+from genomics_fm.vocabulary.ensemble import FILE_NAME, Ensemble
+from jobs import arms, launch, tracking
+from jobs.arms import ArmConfig
 from jobs.progress import Clock, say
 
 SEARCH_RANGE = {"encoder": (3e-4, 5e-3), "cnn": (3e-3, 3e-2)}
@@ -55,12 +55,12 @@ class SweepConfig:
             raise InputError(f"--search-rows {self.search_rows}: give at least 2")
 
 
-def arms(config: SweepConfig, learning_rate: float) -> list[FinetuneConfig]:
+def planned_arms(config: SweepConfig, learning_rate: float) -> list[ArmConfig]:
     """Every arm of the grid, dearest first so that none straggles at the end."""
     optimizer = dataclasses.replace(config.trial.optimizer, learning_rate=learning_rate)
     order = sorted(config.vocabularies, key=lambda name: name != "kmer")
     return [
-        FinetuneConfig(
+        ArmConfig(
             encoder=config.encoder,
             task=config.task,
             trial=dataclasses.replace(
@@ -127,7 +127,7 @@ def _encoder_score(config: SweepConfig, task: Task, train: Rows, validation: Row
     from genomics_fm.tasks.scoring import strand_probabilities
     from genomics_fm.tasks.trial import new_head
 
-    vocabulary = Ensemble.load(Path(config.encoder) / finetune.VOCABULARY)
+    vocabulary = Ensemble.load(Path(config.encoder) / FILE_NAME)
     optimizer = dataclasses.replace(config.trial.optimizer, learning_rate=rate)
     scores = []
     for start in config.starts:
@@ -174,12 +174,12 @@ def _tune_trial(parameters: dict[str, Any]) -> None:
 
     from jobs.config import validate
 
-    config = validate(FinetuneConfig, parameters["arm"])
-    arm = finetune.finetune(config, arm_folder(Path(parameters["root"]), config.trial))
+    config = validate(ArmConfig, parameters["arm"])
+    arm = arms.run(config, arm_folder(Path(parameters["root"]), config.trial))
     tune.report({"validation_mcc": arm["validation_mcc"], "node": launch.node_id()})
 
 
-def _run_arms(root: Path, planned: list[FinetuneConfig], concurrent: int) -> tuple[list[dict[str, Any]], list[str]]:
+def _run_arms(root: Path, planned: list[ArmConfig], concurrent: int) -> tuple[list[dict[str, Any]], list[str]]:
     """All arms on Ray Tune, and the nodes they ran on; those that are there already are read."""
     from ray import tune
 
@@ -215,12 +215,12 @@ def _run_arms(root: Path, planned: list[FinetuneConfig], concurrent: int) -> tup
         )
         raise launch.find_our_error(error) or failed
     nodes = sorted({result.metrics["node"] for result in grid})
-    return [finetune.finetune(arm, arm_folder(root, arm.trial)) for arm in planned], nodes
+    return [arms.run(arm, arm_folder(root, arm.trial)) for arm in planned], nodes
 
 
 def test_predictions(arm: dict[str, Any], task: Task) -> np.ndarray:
     """Probabilities of both classes for an arm's test rows, (N, 2)."""
-    return read_predicted(Path(arm["head"]) / finetune.TEST, task.problem).predictions
+    return read_predicted(Path(arm["head"]) / arms.TEST, task.problem).predictions
 
 
 def compare(task: Task, found: list[dict[str, Any]], reference: list[results.ArmResult]) -> list[dict[str, Any]]:
@@ -229,9 +229,7 @@ def compare(task: Task, found: list[dict[str, Any]], reference: list[results.Arm
     Arms of the first seed; the best arm is chosen on validation.
     """
     first = [arm for arm in found if arm["seed"] == 0]
-    guesses = {
-        _label(arm): read_predicted(Path(arm["head"]) / finetune.TEST, task.problem).predictions for arm in first
-    }
+    guesses = {_label(arm): read_predicted(Path(arm["head"]) / arms.TEST, task.problem).predictions for arm in first}
     pairs = []
     for arm in first:
         if arm["start"] == "pretrained":
@@ -278,7 +276,7 @@ def run(config: SweepConfig) -> dict[str, Any]:
     config = dataclasses.replace(config, encoder=encoder, task=folder)  # workers have another current folder
     session = tracking.start(config.tracking, "sweep")
     task = load(Path(config.task))
-    vocabulary = Ensemble.load(Path(config.encoder) / finetune.VOCABULARY)
+    vocabulary = Ensemble.load(Path(config.encoder) / FILE_NAME)
     for name in config.vocabularies:
         vocabulary.member(name)
     settings = dataclasses.asdict(config)
@@ -290,19 +288,19 @@ def run(config: SweepConfig) -> dict[str, Any]:
         search = ray.remote(_search).options(num_cpus=1)
         found_rates = ray.get([search.remote("encoder", settings), search.remote("cnn", settings)])
         (encoder_rate, encoder_tried), (cnn_rate, cnn_tried) = found_rates
-        planned = arms(config, encoder_rate)
+        planned = planned_arms(config, encoder_rate)
         say(f"[sweep] encoder {encoder_rate:.2g}, CNN {cnn_rate:.2g}; {len(planned)} arms and the baselines")
         reference = ray.remote(_baselines).options(num_cpus=1).remote(settings, cnn_rate)
         found, nodes = _run_arms(root, planned, config.concurrent)
         reference = ray.get(reference)
     best = max(found, key=lambda arm: (arm["validation_mcc"], arm["name"]))
-    finetune.name_baselines(best, _rivals(reference, best["fraction"]))
+    arms.name_baselines(best, _rivals(reference, best["fraction"]))
     for arm_config, arm in zip(planned, found, strict=True):
-        finetune.record(session, arm_config, arm)
+        arms.record(session, arm_config, arm)
     shown = [{k: v for k, v in b.summary().items() if k in BASELINE_COLUMNS} for b in reference]
-    for baseline, summary in zip(reference, shown, strict=True):
+    for baseline in reference:
         settings = {"capped": baseline.capped, "cap": config.trial.cap, "seed": config.trial.seed, **baseline.chosen}
-        finetune.record(session, settings, {**summary, "hashes": task.hashes})
+        arms.record(session, settings, {**baseline.summary(), "hashes": task.hashes})
     return {
         "arms": found,
         "baselines": shown,

@@ -1,7 +1,14 @@
-"""`jobs.finetune` and `jobs.sweep` on a made-up task: nested subsets, equal updates, every baseline, MLflow runs."""
+"""`jobs.finetune` and `jobs.sweep` on made-up rows: every arm and baseline, kills, nested subsets, MLflow runs."""
 
 import dataclasses
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,6 +18,7 @@ from genomics_fm.inference.head import load_head
 from genomics_fm.model.encoder import EncoderConfig
 from genomics_fm.model.heads import new_language_model
 from genomics_fm.model.weights import save_encoder
+from genomics_fm.tasks import baselines
 from genomics_fm.tasks.fractions import nested_subset
 from genomics_fm.tasks.problem import Problem
 from genomics_fm.tasks.rows import Rows
@@ -19,9 +27,12 @@ from genomics_fm.tasks.trial_config import TrialConfig
 from genomics_fm.vocabulary.bpe import BpeVocabulary
 from genomics_fm.vocabulary.ensemble import Ensemble
 from genomics_fm.vocabulary.kmer import KmerVocabulary
-from jobs import finetune, sweep, tracking
-from jobs.finetune import FinetuneConfig
+from jobs import arms, finetune, finetune_arms, sweep, tracking
+from jobs.config import parse
+from jobs.finetune_config import FinetuneConfig
 from jobs.sweep import SweepConfig
+from tests.commands import ROOT, command
+from tests.processes import descendants, forget_ray
 
 TRIAL = TrialConfig(updates=6, batch_rows=8, cap=40)
 
@@ -55,22 +66,90 @@ def encoder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def test_one_head_is_finetuned_saved_and_recorded(encoder: Path, task: Path, storage: Path) -> None:
-    arm = finetune.run(FinetuneConfig(encoder=str(encoder), task=str(task), trial=TRIAL))
-    head = load_head(arm["head"])
-    validation = load(task).validation
-    probabilities = [p.probability for p in head.predict(validation.sequences)]
-    again = np.mean((np.array(probabilities) >= 0.5) == validation.labels)
-    assert again >= 0.5
-    assert arm["labels_seen"] == 40
-    assert head.card.hashes["validation"] == validation.sha256
+@pytest.fixture(scope="module")
+def table(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """160 sequences and their classes, as a bench scientist has them."""
+    rows = made_up(160, 3)
+    lines = [f"{sequence},{('at', 'gc')[label]}" for sequence, label in zip(rows.sequences, rows.labels, strict=True)]
+    path = tmp_path_factory.mktemp("table") / "gc content.csv"
+    path.write_text("\n".join(["sequence,label", *lines]) + "\n")
+    return path
+
+
+def asked(table: Path, encoder: Path, *more: str) -> FinetuneConfig:
+    flags = ["--preset", "smoke", "--data", str(table), "--name", "gc", "--checkpoint", str(encoder), *more]
+    return parse(finetune.PRESETS, flags, "finetune")[0]
+
+
+def test_a_table_becomes_a_registered_head_and_the_same_command_only_reads(
+    encoder: Path, table: Path, storage: Path, local_ray: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = asked(table, encoder, "--vocabulary", "kmer", "--seeds", "2")
+    result = finetune.run(config)
+    names = [*baselines.NAMES["classification"], "pretrained kmer", "scratch kmer"]
+    assert [group["name"] for group in result["groups"]] == names
+    assert [group["seeds"] for group in result["groups"]] == [1, 1, 1, 1, 2, 2]
+    assert result["audit"]["grade"] != "A" and result["rows"]["train"] > result["rows"]["test"] > 0
+    head = load_head(result["head"]["head"])
+    trials = [arm for arm in result["arms"] if arm.get("start") == "pretrained"]
+    assert result["head"]["validation_mcc"] == max(arm["validation_mcc"] for arm in trials)
+    line = finetune.last_line(result)
+    assert set(line["baselines"]) == set(head.card.metrics["baselines"]) == {*names} - {"pretrained kmer"}
+    assert line["test"] == result["head"]["test"]["mcc"] and line["interval"][0] <= line["test"]
+    made = load(Path(result["task_folder"]))
+    again = np.mean(
+        [
+            p.label == made.problem.names[y]
+            for p, y in zip(head.predict(made.test.sequences), made.test.labels, strict=True)
+        ]
+    )
+    assert again == pytest.approx(result["head"]["test"]["accuracy"])
+    assert result["registered"]["uri"] == "models:/gc/1" and result["registered"]["promoted"]
     client = tracking.client(tracking.resolve_uri(None))
-    experiment = client.get_experiment_by_name("finetuning")
-    run = client.search_runs([experiment.experiment_id])[0]
-    assert run.data.metrics["validation_mcc"] == pytest.approx(arm["validation_mcc"])
-    assert run.data.tags["sha256.vocabulary"] == head.vocabulary.sha256
-    assert run.data.tags["sha256.corpus"] == "c" * 64
-    assert run.data.params["trial.updates"] == "6"
+
+    def recorded() -> list[Any]:
+        return client.search_runs([client.get_experiment_by_name("finetuning").experiment_id])
+
+    runs = recorded()
+    assert {run.info.run_name for run in runs} == {f"{name} 1" for name in names} and len(runs) == 8
+    assert all(run.data.metrics["test_mcc"] <= 1 for run in runs)
+
+    def never(*given: object) -> None:
+        raise AssertionError("run again")
+
+    monkeypatch.setattr(finetune_arms, "_run", never)
+    second = finetune.run(config)
+    assert {**second, "seconds": 0, "registered": 0} == {**result, "seconds": 0, "registered": 0}
+    assert second["registered"]["uri"] == "models:/gc/1" and len(recorded()) == len(runs)
+
+
+def test_a_killed_finetuning_goes_on_with_the_arms_it_has(encoder: Path, table: Path, tmp_path: Path) -> None:
+    flags = ["--preset", "smoke", "--data", str(table), "--name", "gc", "--checkpoint", str(encoder)]
+    command_line = [sys.executable, "-m", "jobs.finetune", *flags, "--no-register", "--vocabulary", "kmer"]
+    place = tmp_path / "runs"
+    environment = {**os.environ, "GENOMICS_FM_STORAGE": str(place)}
+
+    def there() -> dict[Path, int]:
+        return {path: path.stat().st_mtime_ns for path in place.glob(f"finetuning/gc/arms-*/*/{arms.ARM_FILE}")}
+
+    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    with subprocess.Popen(command_line, cwd=ROOT, env=environment, start_new_session=True, **quiet) as first:
+        while len(there()) < 2 and first.poll() is None:
+            time.sleep(0.1)
+        family = descendants(first.pid)
+        os.killpg(first.pid, signal.SIGKILL)
+    for one in family:
+        one.kill()
+    forget_ray(family)
+    kept = there()
+    assert first.returncode == -signal.SIGKILL and 2 <= len(kept) < 6
+    ended = command(*command_line[2:], GENOMICS_FM_STORAGE=str(place))
+    assert ended.code == 0, ended.err
+    assert f"{len(kept)} of 6 arms were there already" in ended.err
+    assert len(there()) == 6 and kept.items() <= there().items()
+    told = json.loads(ended.out.splitlines()[-1])
+    assert load_head(told["head"]).card.problem.names == ("at", "gc")
+    assert {"metric", "test", "interval", "baselines", "seconds"} <= set(told)
 
 
 def test_the_sweep_covers_the_grid_with_equal_updates_and_nested_labels(

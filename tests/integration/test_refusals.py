@@ -75,7 +75,7 @@ def test_preset_and_name_are_two_things() -> None:
 
 def test_a_wrong_encoder_folder_is_one_line(tmp_path: Path) -> None:
     head = write_head(tmp_path / "head")
-    ended = command("jobs.finetune", "--encoder", str(tmp_path), "--task", str(head))
+    ended = command("jobs.finetune", "--checkpoint", str(tmp_path), "--task", str(head))
     assert (ended.code, ended.err.count("\n")) == (2, 1), ended.err
 
 

@@ -1,0 +1,191 @@
+"""The arms of a finetuning: which there are, and running those that are not there yet on Ray."""
+
+import dataclasses
+import re
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from genomics_fm.artefacts import read_json_object, write_json
+from genomics_fm.errors import CorruptArtefact, EnvironmentFault
+from genomics_fm.tasks import baselines
+from genomics_fm.tasks.problem import Problem
+from genomics_fm.tasks.trial_config import TrialConfig
+from jobs import arms, launch
+from jobs.arms import ArmConfig
+from jobs.finetune_config import FinetuneConfig
+from jobs.progress import Clock, rate, say, watched
+
+PROGRESS, PROGRESS_SECONDS = "progress.json", 2.0
+"""How far a trial is: a file, so that it can be read wherever the trial runs."""
+FEATURES = "features"
+LONGEST = ("kmer",)
+"""Vocabularies of most tokens a sequence: their trials take longest and begin first."""
+
+
+@dataclass(frozen=True)
+class Planned:
+    """An arm to run.
+
+    Attributes:
+        name: for people, and of its folder.
+        task: folder.
+        trial: of our encoder; None: a baseline, or the encoder of others that `name` is.
+        encoder: folder of ours.
+        cap: most training rows.
+        seed: of rows and network.
+    """
+
+    name: str
+    task: str
+    trial: TrialConfig | None = None
+    encoder: str = ""
+    cap: int = 0
+    seed: int = 0
+
+    @property
+    def shown(self) -> str:
+        return f"{self.name}, seed {self.seed}" if self.trial else self.name
+
+    @property
+    def folder(self) -> str:
+        return re.sub(r"[^A-Za-z0-9]+", "-", f"{self.name} seed{self.seed}" if self.trial else self.name).strip("-")
+
+
+def planned(
+    config: FinetuneConfig, task: str, problem: Problem, encoder: str, names: Sequence[str], rows: int
+) -> list[Planned]:
+    """Every arm: baselines, other people's encoders, and each vocabulary and seed from both starts.
+
+    Args:
+        config: of the job.
+        task: folder of the audited task.
+        problem: its question.
+        encoder: folder of our encoder.
+        names: vocabularies to try.
+        rows: for training.
+    """
+    cap, updates = config.trial.cap, config.updates(min(rows, config.trial.cap))
+    evaluations = min(config.trial.evaluations, updates)
+    common = dataclasses.replace(
+        config.trial, how=config.how, updates=updates, evaluations=evaluations, device="cuda" if config.gpu else "auto"
+    )
+    found = [Planned(name, task, cap=cap) for name in (*baselines.NAMES[problem.kind], *config.encoder)]
+    for seed in range(config.seeds):
+        for name in sorted(names, key=lambda name: name not in LONGEST):
+            for start in ("pretrained", "scratch"):
+                trial = dataclasses.replace(common, vocabulary=name, start=start, seed=seed)
+                found.append(Planned(trial.name, task, trial, encoder, cap, seed))
+    return found
+
+
+def run(
+    root: Path, plan: Sequence[Planned], config: FinetuneConfig, on_arm: Callable[[Planned, dict[str, Any]], None]
+) -> list[dict[str, Any]]:
+    """The summaries of all arms, in the order of the plan; Ray starts only if one is missing.
+
+    Args:
+        root: the arms' folders lie there.
+        plan: what to run.
+        config: of the job.
+        on_arm: hears of each arm that is there, once.
+
+    Raises:
+        EnvironmentFault: a worker was lost twice.
+    """
+    found: dict[str, dict[str, Any]] = {}
+    for one in plan:
+        done = arms.finished(root / one.folder)
+        if done is not None:
+            found[one.folder] = done
+            on_arm(one, done)
+    due = [one for one in plan if one.folder not in found]
+    if found:
+        say(f"[finetune] {len(found)} of {len(plan)} arms were there already")
+    for one in due:
+        (root / one.folder / PROGRESS).unlink(missing_ok=True)  # of a run that was killed
+    if due:
+        with launch.connect(), watched(lambda: _said(root, due, found)):
+            _run(root, due, config, found, on_arm)
+    return [found[one.folder] for one in plan]
+
+
+def _run(
+    root: Path,
+    due: Sequence[Planned],
+    config: FinetuneConfig,
+    found: dict[str, dict[str, Any]],
+    on_arm: Callable[[Planned, dict[str, Any]], None],
+) -> None:
+    import ray
+
+    clock, total = Clock(), len(due) + len(found)
+    waiting = list(due)
+    running: dict[Any, Planned] = {}
+    while waiting or running:
+        while waiting and len(running) < config.concurrent:
+            one = waiting.pop(0)
+            gpus = 1 if config.gpu and one.trial else 0
+            remote = ray.remote(_on_worker).options(num_cpus=1, num_gpus=gpus, max_retries=1)
+            running[remote.remote(dataclasses.asdict(one), str(root))] = one
+        (ready, *_), _ = ray.wait(list(running), num_returns=1)
+        one = running.pop(ready)
+        try:
+            found[one.folder] = ray.get(ready)
+        except ray.exceptions.WorkerCrashedError as error:
+            raise EnvironmentFault(
+                f"{one.shown}: its worker was lost twice, out of memory perhaps; run the same command again"
+            ) from error
+        on_arm(one, found[one.folder])
+        say(f"[finetune] {len(found)}/{total} {_ended(one, found[one.folder])}; {clock.seconds:.0f} s so far")
+
+
+def _on_worker(one: dict[str, Any], root: str) -> dict[str, Any]:
+    """Runs on a worker: one arm, to its end."""
+    from jobs.config import validate
+
+    arm = validate(Planned, one)
+    folder = Path(root) / arm.folder
+    if arm.trial is not None:
+        trial = ArmConfig(arm.encoder, arm.task, arm.trial)
+        return arms.run(trial, folder, _Told(folder, arm.trial), Path(root) / FEATURES)
+    if arm.name.startswith(arms.FOREIGN):
+        return arms.run_foreign(Path(arm.task), arm.name, folder, arm.seed, arm.cap)
+    return arms.run_baseline(Path(arm.task), arm.name, folder, arm.seed, arm.cap)
+
+
+class _Told:
+    """Writes how far a trial is every few seconds."""
+
+    def __init__(self, folder: Path, trial: TrialConfig) -> None:
+        self.path, self.trial = folder / PROGRESS, trial
+        self.clock, self.written = Clock(), 0.0
+
+    def __call__(self, update: int, loss: float) -> None:
+        if self.clock.seconds - self.written >= PROGRESS_SECONDS:
+            self.written = self.clock.seconds
+            speed = rate(update * self.trial.batch_rows, self.clock.seconds, "sequences")
+            text = f"update {update:,} of at most {self.trial.updates:,}, loss {loss:.3f}, {speed}"
+            write_json(self.path, {"text": text, "time": time.time()})
+
+
+def _said(root: Path, due: Sequence[Planned], found: dict[str, Any]) -> str | None:
+    """How far the trials are that have begun."""
+    lines = []
+    for one in due:
+        path = root / one.folder / PROGRESS
+        if one.folder not in found and path.is_file():
+            try:
+                lines.append(f"{one.shown}: {read_json_object(path)['text']}")
+            except (CorruptArtefact, OSError, KeyError):
+                continue  # being replaced just now; the next look will do
+    return f"[finetune] {'; '.join(lines)}" if lines else None
+
+
+def _ended(one: Planned, arm: dict[str, Any]) -> str:
+    metric = arm["metric"]
+    seen = f", {arm['rows_seen']:,} rows seen" if "rows_seen" in arm else ""
+    ended = "" if arm["converged"] is not False else ", not converged"
+    return f"{one.shown}: validation {metric} {arm[f'validation_{metric}']:.3f}{seen}{ended}, {arm['seconds']:.1f} s"

@@ -1,0 +1,100 @@
+"""From files, or a published set, to a divided and audited task in a folder."""
+
+import dataclasses
+import os
+from pathlib import Path
+from typing import Any, get_args
+
+from genomics_fm.artefacts import sha256_file
+from genomics_fm.corpus.manifest import Corpus
+from genomics_fm.errors import require
+from genomics_fm.tasks import audit, read_data, registry, splits
+from genomics_fm.tasks import task as tasks
+from genomics_fm.tasks.labelled import Labelled
+from genomics_fm.tasks.task import TASK_FILE, Task
+from jobs.finetune_config import FinetuneConfig, data_of
+from jobs.progress import INTERVAL_SECONDS, Clock, rate, say
+from jobs.stages import stage
+
+
+class _Spoken:
+    """Progress of something counted, said every few seconds with a rate; called with (done, of how many)."""
+
+    def __init__(self, what: str, unit: str) -> None:
+        self.what, self.unit, self.clock, self.said = what, unit, Clock(), 0.0
+
+    def __call__(self, done: int, of: int) -> None:
+        if self.clock.seconds - self.said >= INTERVAL_SECONDS:
+            self.said = self.clock.seconds
+            say(f"[{self.what}] {done:,} of {of:,} {self.unit}: {rate(done, self.clock.seconds, self.unit)}")
+
+
+def task_folder(config: FinetuneConfig, root: Path, name: str) -> Path:
+    """The folder of the task: as given, or read and divided now.
+
+    Args:
+        config: of the job.
+        root: stages lie there.
+        name: of the task.
+
+    Raises:
+        InputError: the data are wrong: file, line, what, cure.
+    """
+    if "/" in config.task or (config.task and (Path(config.task) / TASK_FILE).is_file()):
+        tasks.load(Path(config.task))  # raises what is wrong with it
+        return Path(config.task).absolute()
+    ways = get_args(splits.How)
+    require(config.divide in ways, "--divide", config.divide, f"one of {', '.join(ways)}")
+    inputs = [_identity(config), config.divide, config.seed, name]
+    done = stage(root, "rows", inputs, lambda folder: _divided(config, folder, name))
+    return done.folder
+
+
+def _identity(config: FinetuneConfig) -> Any:
+    """What decides the labelled rows: contents of files, and how they are read."""
+    if config.task:
+        entry, root = registry.TASKS.get(config.task), _data_root(config)
+        found = registry.local_files(entry, root) if entry and root else {}
+        return [config.task, {file.path: [sha256_file(path) for path in paths] for file, paths in found.items()}]
+    data = data_of(config)
+    files = [*data.files, *([data.genome] if data.genome else [])]
+    paths = [Path(name.partition("=")[2] if "=" in name else name) for name in files]
+    sums = [sha256_file(path) if path.is_file() else str(path) for path in paths]
+    settings = {key: value for key, value in dataclasses.asdict(data).items() if key not in ("files", "genome")}
+    return [[Path(name).name for name in data.files], sums, settings]
+
+
+def _data_root(config: FinetuneConfig) -> Path | None:
+    given = config.data_root or os.environ.get(registry.ROOT_VARIABLE)
+    return Path(given) if given else None
+
+
+def _divided(config: FinetuneConfig, folder: Path, name: str) -> dict[str, Any]:
+    clock = Clock()
+    labelled = _read(config)
+    say(f"[data] {len(labelled.rows):,} rows read: {rate(len(labelled.rows), clock.seconds, 'rows')}")
+    made = splits.divide(labelled, config.divide, seed=config.seed, name=name)  # type: ignore[arg-type]
+    tasks.save(folder, made)
+    return {"rows": {split: len(rows) for split, rows in made.splits.items()}, "hashes": made.hashes}
+
+
+def _read(config: FinetuneConfig) -> Labelled:
+    if config.task:
+        return registry.load(config.task, data_root=_data_root(config), report=_Spoken("data", "bytes"))
+    return read_data.read(data_of(config))
+
+
+def with_audit(folder: Path, root: Path, corpus: Corpus | None) -> Path:
+    """The task's folder with an audit that has looked at the pretraining corpus, where that is here (SPEC R28)."""
+    task = tasks.load(folder)
+    known = task.about.get("audit", {})
+    if known and (corpus is None or known.get("corpus") == corpus.sha256):
+        return folder
+    inputs = [task.sha256, task.name, task.about, corpus.sha256 if corpus else None]
+    return stage(root, "task", inputs, lambda place: _audited(task, place, corpus)).folder
+
+
+def _audited(task: Task, folder: Path, corpus: Corpus | None) -> dict[str, Any]:
+    made = audit.audited(task, corpus, _Spoken("audit", "windows of the corpus"))
+    tasks.save(folder, made)
+    return {"verdict": made.about["audit"]["verdict"]}

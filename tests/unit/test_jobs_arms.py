@@ -1,0 +1,88 @@
+"""An arm's folder: written once, read ever after, of trials, baselines and the heads that come of them."""
+
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from genomics_fm.errors import CorruptArtefact
+from genomics_fm.inference.card import read_card
+from genomics_fm.inference.head import load_head, read_validation
+from genomics_fm.inference.predicted import read_predicted
+from genomics_fm.tasks import baselines, task, trial
+from genomics_fm.tasks.trial_config import TrialConfig
+from genomics_fm.vocabulary.ensemble import Ensemble
+from jobs import arms
+from jobs.arms import ArmConfig
+from tests.unit.trial_tasks import encoder, task_of
+
+TRIAL = TrialConfig(vocabulary="kmer", updates=4, batch_rows=8, evaluations=4)
+
+
+@pytest.fixture
+def config(tmp_path: Path, vocabulary: Ensemble) -> ArmConfig:
+    task.save(tmp_path / "task", task_of("classification"))
+    return ArmConfig(str(encoder(tmp_path / "encoder", vocabulary)), str(tmp_path / "task"), TRIAL)
+
+
+def test_a_finished_arm_is_read_and_another_trial_is_run(
+    config: ArmConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, told = tmp_path / "arm", []
+    arm = arms.run(config, folder, lambda update, loss: told.append(update))
+    assert told == [1, 2, 3, 4]
+    head = load_head(folder)
+    made = task.load(Path(config.task))
+    assert arm["rows_seen"] == 32 and len(arm["curve"]) == 4 and arm["head"] == str(folder)
+    assert head.card.training["converged"] == arm["converged"]
+    assert head.card.hashes["encoder"] == arm["hashes"]["encoder"] and head.card.hashes["test"] == made.test.sha256
+    test = read_predicted(folder / arms.TEST, made.problem)
+    assert test.locus == made.test.locus and test.score(made.problem) == pytest.approx(arm["test"]["mcc"])
+    calibration = read_predicted(folder / arms.CALIBRATION, made.problem)
+    assert made.calibration is not None and calibration.locus == made.calibration.locus
+
+    def never(*given: object) -> None:
+        raise AssertionError("run again")
+
+    monkeypatch.setattr(trial, "run", never)
+    assert arms.run(config, folder) == arm
+    threads = dataclasses.replace(config, trial=dataclasses.replace(TRIAL, threads=2))
+    assert arms.run(threads, folder) == arm
+    with pytest.raises(AssertionError, match="run again"):
+        arms.run(dataclasses.replace(config, trial=dataclasses.replace(TRIAL, seed=1)), folder)
+
+
+def test_a_changed_summary_is_refused(tmp_path: Path) -> None:
+    task.save(tmp_path / "task", task_of("multilabel"))
+    arms.run_baseline(tmp_path / "task", "prevalence", tmp_path / "arm")
+    path = tmp_path / "arm" / arms.ARM_FILE
+    path.write_text(path.read_text().replace("prevalence", "prevalences", 1))
+    with pytest.raises(CorruptArtefact, match=r"arm\.json"):
+        arms.finished(tmp_path / "arm")
+
+
+@pytest.mark.parametrize("kind", ["classification", "multilabel", "regression", "per-base"])
+def test_a_baseline_is_an_arm_too(kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = task_of(kind)  # type: ignore[arg-type]
+    task.save(tmp_path / "task", made)
+    name = baselines.NAMES[made.problem.kind][0]
+    arm = arms.run_baseline(tmp_path / "task", name, tmp_path / "arm")
+    predicted = read_predicted(tmp_path / "arm" / arms.TEST, made.problem)
+    assert predicted.score(made.problem) == pytest.approx(arm["test"][made.problem.metric])
+    assert (tmp_path / "arm" / arms.CALIBRATION).is_file()
+    monkeypatch.setattr(baselines, "run", None)
+    assert arms.run_baseline(tmp_path / "task", name, tmp_path / "arm") == arm
+    with pytest.raises(TypeError):
+        arms.run_baseline(tmp_path / "task", name, tmp_path / "arm", seed=1)
+
+
+def test_a_probe_keeps_the_encoders_states_and_a_card_names_better_baselines(config: ArmConfig, tmp_path: Path) -> None:
+    probe = dataclasses.replace(config, trial=dataclasses.replace(TRIAL, how="probe", evaluations=0))
+    arm = arms.run(probe, tmp_path / "arm", cache=tmp_path / "features")
+    assert arm["converged"] is True and list((tmp_path / "features").iterdir())
+    before = read_validation(tmp_path / "arm").predictions
+    arms.name_baselines(arm, {"CNN": 2.0, "majority": 0.0})
+    assert read_card(tmp_path / "arm" / "config.json").metrics["baselines"] == {"CNN": 2.0, "majority": 0.0}
+    assert "`CNN` is better" in (tmp_path / "arm" / "README.md").read_text()
+    assert np.array_equal(read_validation(tmp_path / "arm").predictions, before)

@@ -1,0 +1,193 @@
+"""What a finetuning is asked for, which arms it has, what it chooses and what it says; no Ray."""
+
+import dataclasses
+import inspect
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from genomics_fm.commands.tasks import check
+from genomics_fm.errors import InputError
+from genomics_fm.tasks import read_data, task
+from genomics_fm.tasks.problem import Problem
+from jobs import finetune, finetune_arms, finetune_result, finetune_task, finetune_text
+from jobs.config import parse
+from jobs.finetune_arms import Planned
+from jobs.finetune_config import FinetuneConfig, data_of, name_of, refuse_contradictions, vocabularies_of
+from tests.corpora import dna
+from tests.unit.trial_tasks import task_of
+
+BINARY = Problem("classification", ("no", "yes"))
+
+
+def asked(*flags: str) -> FinetuneConfig:
+    return parse(finetune.PRESETS, flags, "finetune")[0]
+
+
+def test_flags_of_data_are_those_of_check() -> None:
+    options = {name: value.default for name, value in inspect.signature(check).parameters.items()}
+    ours = {entry.name: getattr(FinetuneConfig(), entry.name) for entry in dataclasses.fields(FinetuneConfig)}
+    for name in set(options) - {"context", "files", "as_json", "debug"}:
+        assert ours[name] == options[name], name
+    config = asked("--data", "a=x.bed", "b=y.bed", "--as", "tracks", "--genome", "g.fa", "--window", "200")
+    data = data_of(config)
+    assert (data.files, data.form, data.genome, data.grid) == (
+        ("a=x.bed", "b=y.bed"), "tracks", "g.fa", read_data.grid_of(200),
+    )  # fmt: skip
+    assert data_of(asked("--data", "t.csv", "--targets", "a, b", "--kind", "regression")).layout.targets == ("a", "b")
+
+
+@pytest.mark.parametrize(
+    ("flags", "said"),
+    [
+        ((), "--data, --task"),
+        (("--data", "a.csv", "--task", "x"), "--data, --task"),
+        (("--task", "x", "--label", "y"), "--label: belongs to --data"),
+        (("--task", "x", "--as", "peaks"), "--as: belongs to --data"),
+        (("--data", "a.bed"), "--as labels"),
+        (("--data", "a.csv", "--window", "5"), "--window"),
+        (("--data", "a.csv", "--as", "picture"), "form"),
+        (("--data", "a.csv", "b.csv"), "2 files"),
+        (("--data", "a.csv", "--how", "all"), "--how"),
+        (("--data", "a.csv", "--seeds", "0"), "--seeds"),
+        (("--data", "a.csv", "--trial.vocabulary", "kmer"), "--trial.vocabulary"),
+        (("--data", "a.csv", "--trial.device", "cuda"), "give --gpu"),
+        (("--data", "a.csv", "--lable", "y"), "did you mean --label"),
+    ],
+)
+def test_what_cannot_be_meant_is_refused(flags: tuple[str, ...], said: str) -> None:
+    with pytest.raises(InputError, match=said):
+        config = asked(*flags)
+        refuse_contradictions(config)
+        data_of(config)
+
+
+def test_names_come_from_files_and_vocabularies_from_the_encoder() -> None:
+    assert name_of(asked("--data", "in/my_peaks.csv.gz")) == "my_peaks"
+    assert name_of(asked("--data", "A=in/a.fa", "B=b.fa", "--as", "classes")) == "a"
+    assert name_of(asked("--task", "gue_emp_H3")) == "gue_emp_H3"
+    assert vocabularies_of(asked("--task", "x"), ("bpe", "kmer")) == ("bpe", "kmer")
+    assert vocabularies_of(asked("--task", "x", "--vocabulary", "kmer"), ("bpe", "kmer")) == ("kmer",)
+    with pytest.raises(InputError, match="the encoder has bpe, kmer"):
+        vocabularies_of(asked("--task", "x", "--vocabulary", "bpe,codon"), ("bpe", "kmer"))
+
+
+def test_updates_follow_the_rows_within_bounds() -> None:
+    config = FinetuneConfig()
+    assert [config.updates(rows) for rows in (10, 350, 10**6)] == [64, 132, 2000]
+    plan = finetune_arms.planned(asked("--preset", "smoke", "--task", "x"), "t", BINARY, "e", ["bpe"], 500)
+    assert {one.trial.updates for one in plan if one.trial} == {8}
+
+
+def test_every_vocabulary_and_seed_starts_from_both_and_every_baseline_is_there() -> None:
+    config = asked("--task", "x", "--seeds", "3", "--how", "lora", "--encoder", "hf:here")
+    plan = finetune_arms.planned(config, "task", BINARY, "encoder", ["bpe", "kmer"], 350)
+    trials = [one.trial for one in plan if one.trial]
+    assert len({(t.vocabulary, t.start, t.seed) for t in trials}) == len(trials) == 12
+    assert {t.how for t in trials} == {"lora"} and len({one.folder for one in plan}) == len(plan)
+    others = [one.name for one in plan if one.trial is None]
+    assert others == ["majority", "GC and length", "k-mer logistic", "CNN", "hf:here"]
+
+
+def arm(validation: float, test: float = 0.5, converged: bool | None = True) -> dict[str, Any]:
+    scores = {"validation": {"mcc": validation}, "test": {"mcc": test}, "interval": [test - 0.1, test + 0.1]}
+    return {"metric": "mcc", **scores, "converged": converged, "seconds": 1.0, "chosen": {}, "rows_seen": 1000}
+
+
+def plan_of(*names: str, seeds: int = 2) -> list[Planned]:
+    config = asked("--task", "x", "--seeds", str(seeds))
+    return finetune_arms.planned(config, "task", BINARY, "encoder", names, 350)
+
+
+def test_the_vocabulary_is_chosen_by_its_mean_and_the_head_by_its_seed() -> None:
+    plan = plan_of("bpe", "kmer")
+    score = {("bpe", 0): 0.6, ("bpe", 1): 0.5, ("kmer", 0): 0.9, ("kmer", 1): 0.1}
+    found = [arm(score[t.vocabulary, t.seed] if (t := one.trial) and t.start == "pretrained" else 1.0) for one in plan]
+    best = finetune_result.chosen(plan, found)
+    assert plan[best].shown == "pretrained bpe, seed 0"
+    rivals = finetune_result.rivals(plan, best)
+    assert [*rivals] == ["majority", "GC and length", "k-mer logistic", "CNN", "scratch bpe"]
+    assert plan[rivals["scratch bpe"]].seed == 0
+
+
+def test_groups_are_means_over_seeds() -> None:
+    plan = plan_of("bpe")
+    found = [arm(0.1 * place, 0.2 * place, converged=place != 6) for place in range(len(plan))]
+    groups = {group["name"]: group for group in finetune_result.groups(plan, found)}
+    assert [one.name for one in plan][4:] == ["pretrained bpe", "scratch bpe"] * 2
+    pretrained = groups["pretrained bpe"]
+    assert (pretrained["test"], pretrained["low"], pretrained["high"]) == pytest.approx((1.0, 0.8, 1.2))
+    assert pretrained["converged"] is False and groups["scratch bpe"]["converged"] is True
+    assert groups["CNN"]["low"] == pytest.approx(0.5)
+    lines = finetune_text.table(list(groups.values()), "pretrained bpe", "mcc").splitlines()
+    assert lines[5].startswith("* pretrained bpe, mean of 2 seeds") and "seeds 0.800 to 1.200" in lines[5]
+    assert [line for line in lines if line.startswith("*")] == [lines[5]]
+
+
+def against(low: float, high: float, converged: bool | None = True) -> dict[str, Any]:
+    return {"name": "CNN", "difference": (low + high) / 2, "interval": [low, high], "converged": converged}
+
+
+@pytest.mark.parametrize(
+    ("one", "said"),
+    [
+        (against(-0.3, -0.1), r"the encoder LOSES to CNN on test \(mcc -0\.200, 95 % -0\.300 to -0\.100\)"),
+        (against(0.1, 0.3), "the encoder beats CNN"),
+        (against(-0.1, 0.3), "cannot be told apart from CNN"),
+        (against(0.1, 0.3, converged=False), "no verdict against CNN"),
+    ],
+)
+def test_a_verdict_is_plain(one: dict[str, Any], said: str) -> None:
+    (line,) = finetune_result.verdict(arm(0.5), [one])
+    with pytest.raises(ValueError, match=said):
+        raise ValueError(line)
+
+
+@pytest.mark.parametrize(("converged", "said"), [(False, "has not converged"), (None, "may not have converged")])
+def test_nothing_is_said_of_a_head_that_has_not_converged(converged: bool | None, said: str) -> None:
+    (line,) = finetune_result.verdict(arm(0.5, converged=converged), [against(0.1, 0.3), against(-0.3, -0.1)])
+    assert line.startswith("no verdict") and said in line and "CNN" not in line
+
+
+def test_a_table_is_read_divided_and_audited_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "labels.csv"
+    rows = [f"{dna(60, number)},{number % 2}" for number in range(80)]
+    path.write_text("\n".join(["sequence,label", *rows]) + "\n")
+    config = asked("--data", str(path))
+    folder = finetune_task.task_folder(config, tmp_path / "runs", "labels")
+    made = task.load(folder)
+    assert made.name == "labels" and made.about["audit"]["grade"] == "none"
+    assert finetune_task.task_folder(config, tmp_path / "runs", "labels") == folder
+    assert "skipped" in capsys.readouterr().err
+    assert finetune_task.with_audit(folder, tmp_path / "runs", None) == folder
+    text = "\n".join(finetune_text.of_task(made))
+    for said in ("labels: classification", "rows: train", "split by cluster", "none of 12 test rows", "0 0.5"):
+        assert said in text
+    path.write_text(path.read_text().replace(",1", ",2", 1))
+    assert finetune_task.task_folder(config, tmp_path / "runs", "labels") != folder
+
+
+def test_a_task_without_an_audit_gets_one_and_a_folder_without_a_task_is_refused(tmp_path: Path) -> None:
+    task.save(tmp_path / "task", task_of("classification"))
+    config = asked("--task", str(tmp_path / "task"))
+    folder = finetune_task.task_folder(config, tmp_path / "runs", "x")
+    assert folder == tmp_path / "task"
+    audited = finetune_task.with_audit(folder, tmp_path / "runs", None)
+    assert task.load(audited).hashes == task.load(folder).hashes and task.load(audited).about["audit"]["verdict"]
+    with pytest.raises(InputError, match="build it"):
+        finetune_task.task_folder(asked("--task", f"{tmp_path}/none"), tmp_path / "runs", "x")
+    with pytest.raises(InputError, match="not known"):
+        finetune_task.task_folder(asked("--task", "no_such_set"), tmp_path / "runs", "x")
+
+
+def test_a_score_without_leaked_rows(tmp_path: Path) -> None:
+    made = task_of("classification")
+    about = {"audit": {"rows_in_train": [0, 1, 2]}}
+    leaky = dataclasses.replace(made, about=about)
+    perfect = np.eye(3, dtype=np.float32)[made.test.labels]
+    perfect[:3] = np.roll(perfect[:3], 1, axis=1)
+    predicted = finetune_result.Predicted.of(made.test, perfect)
+    assert finetune_result.clean_score(leaky, predicted) == 1.0 and predicted.score(made.problem) < 1.0
+    assert finetune_result.clean_score(made, predicted) is None
