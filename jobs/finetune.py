@@ -13,6 +13,7 @@ from typing import Any
 from genomics_fm import __version__
 from genomics_fm.artefacts import read_sealed_json, sha256_json, write_sealed_json
 from genomics_fm.errors import InputError
+from genomics_fm.tasks import hf_encoder
 from genomics_fm.tasks import task as tasks
 from genomics_fm.tasks.task import Task
 from jobs import (
@@ -76,10 +77,12 @@ def run(config: FinetuneConfig) -> dict[str, Any]:
 
 
 def _refuse_question(config: FinetuneConfig, task: Task) -> None:
-    """What would fail after minutes."""
+    """What would fail after minutes: other people's encoders that cannot be opened, probes of bases."""
     if task.problem.kind == "per-base" and (config.how == "probe" or config.encoder):
         what = "--how probe" if config.how == "probe" else f"--encoder {config.encoder[0]}"
         raise InputError(f"{what}: a class of every base is not a question to pooled states; give full or lora")
+    for name in config.encoder:
+        hf_encoder.load(name)
 
 
 def _identity(plan: list[Planned], task: Task, encoder: Encoder) -> str:

@@ -150,7 +150,9 @@ def _on_worker(one: dict[str, Any], root: str) -> dict[str, Any]:
     folder = Path(root) / arm.folder
     if arm.trial is not None:
         trial = ArmConfig(arm.encoder, arm.task, arm.trial)
-        return arms.run(trial, folder, _Told(folder, arm.trial), Path(root) / FEATURES)
+        done = arms.run(trial, folder, _Told(folder, arm.trial), Path(root) / FEATURES)
+        (folder / PROGRESS).unlink(missing_ok=True)
+        return done
     if arm.name.startswith(arms.FOREIGN):
         return arms.run_foreign(Path(arm.task), arm.name, folder, arm.seed, arm.cap)
     return arms.run_baseline(Path(arm.task), arm.name, folder, arm.seed, arm.cap)

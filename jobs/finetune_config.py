@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from genomics_fm.errors import InputError, require
+from genomics_fm.tasks.hf_encoder import PREFIX
 from genomics_fm.tasks.layout import Layout
 from genomics_fm.tasks.read_data import Data, grid_of
 from genomics_fm.tasks.trial_config import How, TrialConfig
@@ -16,6 +17,7 @@ FILLED_IN = ("vocabulary", "start", "how", "seed", "device")
 """Of a trial, what flags of the job say."""
 _OF_DATA = (
     "form", "genome", "sequence", "label", "targets", "split", "kind", "classes", "stranded", "conflicts", "window",
+    "licence", "citation",
 )  # fmt: skip
 
 
@@ -42,6 +44,8 @@ class FinetuneConfig:
     stranded: bool = field(default=False, metadata={"help": "the strand carries meaning"})
     conflicts: str = field(default="drop", metadata={"help": "equal sequences, other labels: drop, refuse, keep"})
     window: int = field(default=0, metadata={"help": "length of peaks' or tracks' rows in nt; 0: usual"})
+    licence: str = field(default="", metadata={"help": "of --data, for the head's card"})
+    citation: str = field(default="", metadata={"help": "of --data, for the head's card"})
     seed: int = field(default=0, metadata={"help": "of background, of windows without a label, and of the split"})
     divide: str = field(default="auto", metadata={"help": "split by: auto, official, contig, blocks or cluster"})
     checkpoint: str = field(default="", metadata={"help": "encoder's folder; default: the newest, else a new one"})
@@ -60,6 +64,8 @@ class FinetuneConfig:
         for name in ("seeds", "passes", "concurrent"):
             require(getattr(self, name) >= 1, f"--{name}", getattr(self, name), "at least 1")
         untouched = TrialConfig()
+        for name in self.encoder:
+            require(name.startswith(PREFIX), "--encoder", name, f"{PREFIX}FOLDER or {PREFIX}ID; ours is --checkpoint")
         for name in FILLED_IN:
             if operator.attrgetter(name)(self.trial) != getattr(untouched, name):
                 raise InputError(f"--trial.{name}: filled in; give --{name if name != 'device' else 'gpu'} of the job")

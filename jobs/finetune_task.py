@@ -61,7 +61,7 @@ def _identity(config: FinetuneConfig) -> Any:
     paths = [Path(name.partition("=")[2] if "=" in name else name) for name in files]
     sums = [sha256_file(path) if path.is_file() else str(path) for path in paths]
     settings = {key: value for key, value in dataclasses.asdict(data).items() if key not in ("files", "genome")}
-    return [[Path(name).name for name in data.files], sums, settings]
+    return [[Path(name).name for name in data.files], sums, settings, config.licence, config.citation]
 
 
 def _data_root(config: FinetuneConfig) -> Path | None:
@@ -81,7 +81,9 @@ def _divided(config: FinetuneConfig, folder: Path, name: str) -> dict[str, Any]:
 def _read(config: FinetuneConfig) -> Labelled:
     if config.task:
         return registry.load(config.task, data_root=_data_root(config), report=_Spoken("data", "bytes"))
-    return read_data.read(data_of(config))
+    labelled = read_data.read(data_of(config))
+    told = {name: getattr(config, name) for name in ("licence", "citation") if getattr(config, name)}
+    return dataclasses.replace(labelled, about=labelled.about | told)
 
 
 def with_audit(folder: Path, root: Path, corpus: Corpus | None) -> Path:
