@@ -14,6 +14,7 @@ from genomics_fm.model.losses import head_loss
 from genomics_fm.tasks import metrics
 from genomics_fm.tasks.cnn import one_hot, one_thread
 from genomics_fm.tasks.convnet import ConvNet, lengths_of
+from genomics_fm.tasks.learning import Course, Point
 from genomics_fm.tasks.metrics import Labels, Predictions
 from genomics_fm.tasks.problem import UNLABELLED, Problem
 from genomics_fm.tasks.rows import Rows
@@ -32,7 +33,7 @@ class CnnConfig:
         learning_rate: highest rate of a linear warm-up and a linear decay, AdamW.
         epochs: passes over the training rows, within the two bounds that follow.
         fewest_updates: however few rows there are.
-        most_updates: however many rows there are; a network that needs more is told not to have converged.
+        most_updates: however many rows there are; a network that needs more is said not to have converged.
         batch_rows: sequences an update.
         evaluations: times the weights are scored on validation; the best are kept.
         patience: evaluations in a row without a better score after which training ends.
@@ -63,13 +64,13 @@ class Trained:
     Attributes:
         predict: sequences to predictions, the mean of both strands where the task is unstranded.
         updates: made; of `batch_rows` rows each, or of all where there are fewer.
-        converged: whether the best validation score came before the last evaluation.
+        converged: as of an encoder's training, `learning.Course.converged`; None: not known.
         scores: validation score of each evaluation.
     """
 
     predict: Callable[[Sequence[str]], Predictions]
     updates: int
-    converged: bool
+    converged: bool | None
     scores: list[float]
 
 
@@ -88,30 +89,35 @@ def train(problem: Problem, train: Rows, validation: Rows, seed: int, config: Cn
         torch.manual_seed(seed)
         model = ConvNet(problem.outputs, problem.kind == "per-base")
         targets = _Targets.of(problem, train.labels)
-        updates = config.updates(len(train))
+        updates, size = config.updates(len(train)), min(config.batch_rows, len(train))
+        course = Course(len(train))
         optimizer = torch.optim.AdamW(model.parameters(), lr=config.learning_rate, weight_decay=WEIGHT_DECAY)
         schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: _rate(step, updates))
         best, scores, made = {name: value.clone() for name, value in model.state_dict().items()}, [], 0
         for made, (rows, flipped) in enumerate(_batches(problem, len(train), updates, config.batch_rows, seed), 1):
             model.train()
             optimizer.zero_grad()
-            _loss(problem, model, targets, train, rows, flipped).backward()
+            loss = _loss(problem, model, targets, train, rows, flipped)
+            loss.backward()
             optimizer.step()
             schedule.step()
             if made * config.evaluations // updates > (made - 1) * config.evaluations // updates:
                 guess = _predict(problem, model, targets, validation.sequences)
                 scores.append(metrics.evaluate(problem, validation.labels, guess)[problem.metric])
+                course.points.append(Point(made, made * size, loss.item(), scores[-1]))
                 if scores[-1] > max(scores[:-1], default=-np.inf):
                     best = {name: value.clone() for name, value in model.state_dict().items()}
                 elif len(scores) - 1 - int(np.argmax(scores)) >= config.patience:
+                    course.out_of_patience = made < updates
                     break
         model.load_state_dict(best)
+        course.rows_seen = made * size
 
     def predict(sequences: Sequence[str]) -> Predictions:
         with one_thread():
             return _predict(problem, model, targets, sequences)
 
-    return Trained(predict, made, int(np.argmax(scores)) < len(scores) - 1, scores)
+    return Trained(predict, made, course.converged, scores)
 
 
 @dataclass(frozen=True)
