@@ -2,6 +2,7 @@
 
 import dataclasses
 import inspect
+import json
 from pathlib import Path
 from typing import Any
 
@@ -10,14 +11,16 @@ import pytest
 
 from genomics_fm.commands.tasks import check
 from genomics_fm.errors import InputError
-from genomics_fm.tasks import read_data, task
-from genomics_fm.tasks.problem import Problem
-from jobs import finetune, finetune_arms, finetune_result, finetune_task, finetune_text
+from genomics_fm.inference.card import read_card
+from genomics_fm.tasks import baselines, read_data, task
+from genomics_fm.tasks.problem import Kind, Problem
+from genomics_fm.vocabulary.ensemble import Ensemble
+from jobs import encoders, finetune, finetune_arms, finetune_result, finetune_task, finetune_text
 from jobs.config import parse
 from jobs.finetune_arms import Planned
 from jobs.finetune_config import FinetuneConfig, data_of, name_of, refuse_contradictions, vocabularies_of
 from tests.corpora import dna
-from tests.unit.trial_tasks import task_of
+from tests.unit.trial_tasks import encoder, task_of
 
 BINARY = Problem("classification", ("no", "yes"))
 
@@ -191,3 +194,25 @@ def test_a_score_without_leaked_rows(tmp_path: Path) -> None:
     predicted = finetune_result.Predicted.of(made.test, perfect)
     assert finetune_result.clean_score(leaky, predicted) == 1.0 and predicted.score(made.problem) < 1.0
     assert finetune_result.clean_score(made, predicted) is None
+
+
+@pytest.mark.parametrize("kind", ["multilabel", "regression", "per-base"])
+def test_every_kind_of_problem_comes_to_a_result(kind: Kind, vocabulary: Ensemble, tmp_path: Path) -> None:
+    made = task_of(kind)
+    about = {"audit": {"grade": "A", "verdict": "leaks", "rows_in_train": [0], "counts": {"A": 1}}}
+    task.save(tmp_path / "task", dataclasses.replace(made, about=about))
+    folder = encoder(tmp_path / "encoder", vocabulary)
+    flags = ("--task", "x", "--vocabulary", "kmer", "--trial.updates", "4", "--trial.evaluations", "4")
+    config = asked(*flags)
+    plan = finetune_arms.planned(config, str(tmp_path / "task"), made.problem, str(folder), ["kmer"], 60)
+    plan = [one for one in plan if one.trial or one.name == baselines.NAMES[kind][0]]
+    found = [finetune_arms._on_worker(dataclasses.asdict(one), str(tmp_path)) for one in plan]
+    opened = encoders.opened(folder, "asked for")
+    result = finetune._result(config, task.load(tmp_path / "task"), opened, tmp_path, plan, found)
+    names = [baselines.NAMES[kind][0], "scratch kmer"]
+    assert [one["name"] for one in result["comparisons"]] == names
+    assert result["clean"] is not None and result["clean"] != result["head"]["test"][made.problem.metric]
+    assert read_card(tmp_path / plan[1].folder / "config.json").metrics["baselines"].keys() == {*names}
+    said = finetune_text.of_head(json.loads(json.dumps(result | {"registered": None})))
+    assert f"chosen on validation: test {made.problem.metric}" in said[0] and "without 1 test rows" in said[2]
+    assert not list(tmp_path.glob(f"*/{finetune_arms.PROGRESS}"))
