@@ -57,9 +57,12 @@ def _identity(config: FinetuneConfig) -> Any:
         found = registry.local_files(entry, root) if entry and root else {}
         return [config.task, {file.path: [sha256_file(path) for path in paths] for file, paths in found.items()}]
     data = data_of(config)
-    files = [*data.files, *([data.genome] if data.genome else [])]
-    paths = [Path(name.partition("=")[2] if "=" in name else name) for name in files]
-    sums = [sha256_file(path) if path.is_file() else str(path) for path in paths]
+    several = data.form in ("tracks", "classes")
+    files = [
+        *(read_data.named(data.files).values() if several else data.files),
+        *([data.genome] if data.genome else []),
+    ]
+    sums = [sha256_file(Path(name)) if Path(name).is_file() else name for name in files]
     settings = {key: value for key, value in dataclasses.asdict(data).items() if key not in ("files", "genome")}
     return [[Path(name).name for name in data.files], sums, settings, config.licence, config.citation]
 

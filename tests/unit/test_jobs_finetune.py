@@ -155,7 +155,8 @@ def test_nothing_is_said_of_a_head_that_has_not_converged(converged: bool | None
 
 
 def test_a_table_is_read_divided_and_audited_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    path = tmp_path / "labels.csv"
+    path = tmp_path / "a=b" / "labels.csv"
+    path.parent.mkdir()
     rows = [f"{dna(60, number)},{number % 2}" for number in range(80)]
     path.write_text("\n".join(["sequence,label", *rows]) + "\n")
     config = asked("--data", str(path))
