@@ -119,7 +119,8 @@ def verdict(head: Arm, comparisons: Sequence[Arm]) -> list[str]:
         low, high = one["interval"]
         against = f"{one['name']} on test ({metric} {one['difference']:+.3f}, 95 % {low:+.3f} to {high:+.3f})"
         if one["converged"] is False:
-            lines.append(f"no verdict against {one['name']}: it has not converged")
+            ahead = f", and is ahead all the same ({metric} {-one['difference']:+.3f})" if high < 0 else ""
+            lines.append(f"no verdict against {one['name']}: it has not converged{ahead}")
         elif high < 0:
             lines.append(f"the encoder LOSES to {against}")
         elif low > 0:

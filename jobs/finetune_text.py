@@ -80,5 +80,7 @@ def of_head(result: dict[str, Any]) -> list[str]:
         share = coverage["all"]["coverage"]
         lines.append(f"sets or intervals meant to hold 90 % hold {share:.1%} of the test rows")
     if result["registered"]:
-        lines.append(f"registered as {result['registered']['uri']}: {result['registered']['why']}")
+        registered = result["registered"]
+        holds = "champion" if registered["promoted"] else "not champion"
+        lines.append(f"registered as {registered['uri']}, {holds}: {registered['why']}")
     return lines

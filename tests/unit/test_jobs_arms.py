@@ -10,7 +10,7 @@ from genomics_fm.errors import CorruptArtefact
 from genomics_fm.inference.card import read_card
 from genomics_fm.inference.head import load_head, read_validation
 from genomics_fm.inference.predicted import read_predicted
-from genomics_fm.tasks import baselines, task, trial
+from genomics_fm.tasks import baselines, hf_encoder, task, trial
 from genomics_fm.tasks.trial_config import TrialConfig
 from genomics_fm.vocabulary.ensemble import Ensemble
 from jobs import arms
@@ -86,3 +86,22 @@ def test_a_probe_keeps_the_encoders_states_and_a_card_names_better_baselines(con
     assert read_card(tmp_path / "arm" / "config.json").metrics["baselines"] == {"CNN": 2.0, "majority": 0.0}
     assert "`CNN` is better" in (tmp_path / "arm" / "README.md").read_text()
     assert np.array_equal(read_validation(tmp_path / "arm").predictions, before)
+
+
+def test_another_peoples_encoder_is_an_arm_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Counted:
+        """Stands in for `hf_encoder.HfEncoder`: counts bases."""
+
+        def __init__(self, name: str) -> None:
+            self.name = name
+
+        def __call__(self, sequences: list[str]) -> np.ndarray:
+            return np.array([[text.count(base) / len(text) for base in "ACGT"] for text in sequences], np.float32)
+
+    monkeypatch.setattr(hf_encoder, "load", Counted)
+    task.save(tmp_path / "task", task_of("classification"))
+    arm = arms.run_foreign(tmp_path / "task", "hf:them", tmp_path / "arm", cap=30)
+    assert (arm["name"], arm["labels_seen"], arm["capped"]) == ("hf:them", 30, True)
+    assert arm["test"]["mcc"] > 0.5 and (tmp_path / "arm" / arms.TEST).is_file()
+    monkeypatch.setattr(hf_encoder, "load", None)
+    assert arms.run_foreign(tmp_path / "task", "hf:them", tmp_path / "arm", cap=30) == arm

@@ -139,7 +139,8 @@ def against(low: float, high: float, converged: bool | None = True) -> dict[str,
         (against(-0.3, -0.1), r"the encoder LOSES to CNN on test \(mcc -0\.200, 95 % -0\.300 to -0\.100\)"),
         (against(0.1, 0.3), "the encoder beats CNN"),
         (against(-0.1, 0.3), "cannot be told apart from CNN"),
-        (against(0.1, 0.3, converged=False), "no verdict against CNN"),
+        (against(0.1, 0.3, converged=False), "no verdict against CNN: it has not converged$"),
+        (against(-0.3, -0.1, converged=False), r"no verdict against CNN.* ahead all the same \(mcc \+0\.200\)"),
     ],
 )
 def test_a_verdict_is_plain(one: dict[str, Any], said: str) -> None:
@@ -214,6 +215,8 @@ def test_every_kind_of_problem_comes_to_a_result(kind: Kind, vocabulary: Ensembl
     assert [one["name"] for one in result["comparisons"]] == names
     assert result["clean"] is not None and result["clean"] != result["head"]["test"][made.problem.metric]
     assert read_card(tmp_path / plan[1].folder / "config.json").metrics["baselines"].keys() == {*names}
-    said = finetune_text.of_head(json.loads(json.dumps(result | {"registered": None})))
+    registered = {"uri": "models:/x/2", "promoted": False, "why": "so"}
+    said = finetune_text.of_head(json.loads(json.dumps(result | {"registered": registered})))
+    assert said[-1] == "registered as models:/x/2, not champion: so"
     assert f"chosen on validation: test {made.problem.metric}" in said[0] and "without 1 test rows" in said[2]
     assert not list(tmp_path.glob(f"*/{finetune_arms.PROGRESS}"))
