@@ -120,7 +120,9 @@ def _run(
     on_arm: Callable[[Planned, dict[str, Any]], None],
 ) -> None:
     import ray
+    from ray import exceptions
 
+    lost = (exceptions.WorkerCrashedError, exceptions.OutOfMemoryError, exceptions.NodeDiedError)
     clock, total = Clock(), len(due) + len(found)
     waiting = list(due)
     running: dict[Any, Planned] = {}
@@ -134,7 +136,7 @@ def _run(
         one = running.pop(ready)
         try:
             found[one.folder] = ray.get(ready)
-        except ray.exceptions.WorkerCrashedError as error:
+        except lost as error:
             raise EnvironmentFault(
                 f"{one.shown}: its worker was lost twice, out of memory perhaps; run the same command again"
             ) from error
