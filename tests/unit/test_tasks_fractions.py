@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from genomics_fm.errors import InputError
-from genomics_fm.tasks.fractions import nested_order, nested_subset, strata, subset_of
+from genomics_fm.tasks.fractions import evaluated, nested_order, nested_subset, strata, subset_of
 from genomics_fm.tasks.problem import Problem
 from genomics_fm.tasks.rows import of_bases
 
@@ -100,3 +100,14 @@ def test_subsets_of_other_problems_nest_and_are_stratified(kind: str) -> None:
         assert abs(labels[few, 0].mean() - labels[:, 0].mean()) < 0.03
     with pytest.raises(InputError, match=r"fraction 2\.0: give"):
         subset_of(problem, labels, 2.0, 0)
+
+
+def test_rows_to_evaluate_on_are_stratified_and_hold_a_class_however_rare() -> None:
+    problem = Problem("classification", ("most", "rare"))
+    labels = np.zeros(5_000, np.int64)
+    labels[[7, 1_234, 4_321]] = 1
+    found = evaluated(problem, labels, 512)
+    assert len(found) == 512 == len(set(found.tolist())) and labels[found].sum() == 1
+    assert np.array_equal(evaluated(problem, LABELS, 40), nested_order(LABELS, 0)[:40])
+    assert sorted(evaluated(problem, labels, 9_999)) == list(range(5_000))
+    assert len(evaluated(Problem("classification", tuple("abcde")), np.arange(5), 3)) == 3

@@ -199,3 +199,23 @@ def test_an_encoder_of_another_vocabulary_is_refused(tmp_path: Path, vocabulary:
     other = encoder(tmp_path / "other", swapped)
     with pytest.raises(InputError, match="other: pretrained with another vocabulary"):
         run(other, vocabulary)
+
+
+def test_a_very_rare_class_is_among_the_rows_of_evaluations(folder: Path, vocabulary: Ensemble) -> None:
+    rows = made_up(120, 3)
+    labels = np.zeros(120, np.int64)
+    labels[[5, 61, 119]] = 1
+    rare = dataclasses.replace(rows, labels=labels)
+    task = dataclasses.replace(TASK, splits={**TASK.splits, "validation": rare})
+    config = dataclasses.replace(CONFIG, updates=40, evaluations=4, evaluation_rows=10)
+    seen: list[np.ndarray] = []
+
+    def spy(problem: Problem, labels: np.ndarray, *_: object) -> dict[str, float]:
+        seen.append(labels)
+        return {problem.metric: 0.0}
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(trial.metrics, "evaluate", spy)
+        patch.setattr(trial.results, "score", lambda *_, **__: None)
+        trial.run(config, folder, vocabulary, task)
+    assert [(len(labels), labels.sum()) for labels in seen] == [(10, 1)] * 4

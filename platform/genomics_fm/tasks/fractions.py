@@ -91,3 +91,15 @@ def subset_of(
     require(0 < fraction <= 1, "fraction", fraction, "a share above 0, at most 1")
     total = len(labels) if cap is None else min(cap, len(labels))
     return nested_order(strata(problem, labels), seed)[: int(fraction * total + 0.5)]
+
+
+def evaluated(problem: Problem, labels: Labels, rows: int) -> NDArray[np.int64]:
+    """The first `rows` indices of the nested order of seed 0, in order, to score a model on while it learns.
+
+    A stratum that they would lack has its first row in place of their last: what is rare is not left unseen.
+    """
+    stratum = strata(problem, labels)
+    order = nested_order(stratum, 0)
+    first = np.unique(stratum[order], return_index=True)[1]
+    ranked = np.concatenate([first, np.setdiff1d(np.arange(len(order)), first)])
+    return order[np.sort(ranked[:rows])]

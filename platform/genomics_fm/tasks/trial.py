@@ -19,7 +19,7 @@ from genomics_fm.model.lora import LoraSettings, add_lora, merge_lora
 from genomics_fm.model.weights import encoder_about, load_encoder, load_into_classifier, set_deterministic
 from genomics_fm.tasks import metrics, probe, results
 from genomics_fm.tasks.features import Features
-from genomics_fm.tasks.fractions import subset_of
+from genomics_fm.tasks.fractions import evaluated, subset_of
 from genomics_fm.tasks.learning import OnUpdate, train
 from genomics_fm.tasks.objective import Objective, objective_of
 from genomics_fm.tasks.problem import Problem
@@ -189,7 +189,7 @@ class _Arm:
     def _validation(self) -> Callable[[], float]:
         """What scores the module as it stands in the course of training."""
         problem, rows = self.task.problem, self.task.validation
-        few = rows.take(subset_of(problem, rows.labels, 1.0, 0, self.config.evaluation_rows))
+        few = rows.take(evaluated(problem, rows.labels, self.config.evaluation_rows))
 
         def validate() -> float:
             found = mean_of_strands(self.objective.values(self._strands(few)))

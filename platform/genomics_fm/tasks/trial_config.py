@@ -42,7 +42,7 @@ class TrialConfig:
         pooling: of the head; per-base heads have none.
         evaluations: how often validation is scored in the course of the updates, evenly; the best weights are kept.
             0: never, the last are kept, and nothing is said about convergence.
-        evaluation_rows: validation rows of each; the first of the nested order of seed 0, so that they are stratified.
+        evaluation_rows: validation rows of each, stratified, as `fractions.evaluated` draws them.
         patience: evaluations without a better one after which training stops; 0: it never does.
         class_weights: every class has the same say in the loss, however many rows it has.
         pos_weight: weight of a positive of a label ("multilabel" alone; 8 is DeepSEA's); 0: negatives for each
