@@ -1,5 +1,6 @@
 """Divisions: what stays together, what is held out, and what is said about it."""
 
+import dataclasses
 import random
 from collections.abc import Callable
 
@@ -60,6 +61,60 @@ def test_what_the_source_says_belongs_together_does() -> None:
     made = splits.divide(Labelled(rows, PROBLEM))
     where = {locus: split for split, of in made.splits.items() for locus in of.locus}
     assert all(where[f"row {row}"] == where[f"row {row + 1}"] == where[f"row {row + 150}"] for row in range(0, 150, 2))
+
+
+def _grouped(labelled: Labelled, group: Callable[[int], int]) -> Labelled:
+    rows = dataclasses.replace(labelled.rows, block=np.array([group(row) for row in range(len(labelled.rows))]))
+    return dataclasses.replace(labelled, rows=rows)
+
+
+def _groups(made: task.Task, group: Callable[[int], int]) -> dict[str, set[int]]:
+    """Groups of each split; its rows' loci end in the row's number."""
+    return {
+        split: {group(int(one.split("-")[1][:-2]) // 1000) for one in of.locus} for split, of in made.splits.items()
+    }
+
+
+def _placed(row: int, contigs: int) -> str:
+    return f"chr{row % contigs}:{row * 1000}-{row * 1000 + 120}:+"
+
+
+def test_groups_that_span_contigs_are_not_divided() -> None:
+    labelled = _grouped(_labelled(1600, lambda row: _placed(row, 8)), lambda row: row // 3 % 50)
+    made = splits.divide(labelled)
+    assert made.about["split"]["how"] == "cluster"
+    found = _groups(made, lambda row: row // 3 % 50)
+    assert sum(map(len, found.values())) == 50 and len(set.union(*found.values())) == 50
+    assert len(np.unique(made.test.block)) == len(found["test"])
+    for how in ("contig", "blocks"):
+        with pytest.raises(InputError, match=f"split by {how}: groups of rows span .*; split by cluster"):
+            splits.divide(labelled, how)  # type: ignore[arg-type]
+
+
+def test_groups_within_contigs_are_carved_and_drawn_whole() -> None:
+    def group(row: int) -> int:
+        return row % 20 + 20 * (row // 200)  # ten neighbours on a contig, which lie on two stretches of 100 kb
+
+    made = splits.divide(_grouped(_labelled(2000, lambda row: _placed(row, 20)), group))
+    assert made.about["split"]["how"] == "contig" and made.calibration is not None
+    found = _groups(made, group)
+    assert sum(map(len, found.values())) == len(set.union(*found.values())) == 200
+    assert len(np.unique(made.test.block)) == len(found["test"])
+
+
+@pytest.mark.parametrize("spread", [1, 80])
+def test_groups_are_carved_whole_from_official_training_rows(spread: int) -> None:
+    """Rows of a group are on four contigs; where they are spread besides, groups bind all stretches together."""
+
+    def group(row: int) -> int:
+        return row // 320 * 80 + (row // 4 if spread == 1 else row) % 80
+
+    names = ["train"] * 1280 + ["test"] * 320
+    made = splits.divide(_grouped(_labelled(1600, lambda row: _placed(row, 8), names), group))
+    assert made.about["split"]["how"] == "official" and len(made.validation) > 100
+    found = _groups(made, group)
+    assert not found["train"] & found["validation"] and not set(made.train.block) & set(made.validation.block)
+    assert len(np.unique(made.test.block)) == len(found["test"]) == 80
 
 
 def test_a_family_of_more_than_a_fifth_is_refused_by_cluster() -> None:

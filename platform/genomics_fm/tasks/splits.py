@@ -20,6 +20,8 @@ FRACTIONS = (0.7, 0.15, 0.15)
 """Of the rows, for train (with calibration), validation and test."""
 CALIBRATION_SHARE, CALIBRATION_AT_MOST, CALIBRATION_ROWS = 0.1, 0.15, 100
 """Of the training rows the calibration split takes a tenth, and at least 100 rows; none where that is too much."""
+CHAINED = 0.02
+"""Groups that join stretches of a genome to more of the rows than this span it: stretches then say nothing."""
 
 _TRAIN, _VALIDATION, _CALIBRATION, _TEST = range(len(SPLITS))
 _NAMES = {
@@ -54,12 +56,14 @@ class _Plan:
 
 @dataclasses.dataclass(frozen=True)
 class _Given:
-    """What a division is made from; `families` are clusters of like sequences, `groups` also the source's own."""
+    """What a division is made from; `families` are clusters of like sequences, `told` the source's own groups, if it
+    has some, and `groups` both, joined."""
 
     labelled: Labelled
     fractions: Sequence[float]
     seed: int
     families: NDArray[np.int64]
+    told: NDArray[np.int64] | None
     groups: NDArray[np.int64]
     places: Places | None
 
@@ -67,6 +71,18 @@ class _Given:
     def classes(self) -> NDArray[np.int64] | None:
         """(N,) class ids of a classification, to be balanced."""
         return self.labelled.rows.labels if self.labelled.problem.kind == "classification" else None
+
+    def whole(self, units: NDArray[np.int64]) -> NDArray[np.int64]:
+        """(N,) units joined by the source's groups."""
+        return units if self.told is None else parts.joined(units, self.told)
+
+    def near(self, places: Places) -> NDArray[np.int64]:
+        """(N,) what is not independent on a genome: stretches of 100 kb, joined by the source's groups; where these
+        span it, the groups."""
+        stretches = places.numbered(parts.GAP_BP)
+        chains = self.whole(stretches)
+        chain, *each = (int(np.bincount(units).max()) for units in (chains, stretches, self.groups))
+        return chains if chain <= max(CHAINED * len(chains), *each) else self.groups
 
 
 def divide(
@@ -77,8 +93,9 @@ def divide(
     Args:
         labelled: `split` names official splits; loci "CONTIG:START-END:STRAND" place all rows on a genome.
         how: "official" keeps the source's splits; "contig" holds whole contigs out; "blocks" whole stretches of
-            5 Mb with gaps of 100 kb between splits; "cluster" whole clusters of like sequences. "auto" is the first
-            of these that can be done.
+            5 Mb with gaps of 100 kb between splits; "cluster" whole clusters of like sequences. Groups that the
+            rows' `block` names (of more than one row each) are never divided, but by official splits. "auto" is the
+            first of these that can be done.
         fractions: of train, validation and test; sum to 1.
         seed: of all draws.
         name: of the task; default: what its source calls it.
@@ -97,9 +114,10 @@ def divide(
     if len(rows) < len(SPLITS):
         raise InputError(f"{len(rows)} rows cannot be divided into train, validation and test; give more")
     families = clusters.cluster(rows.sequences)
-    told = len(np.unique(rows.block)) > 1
-    groups = parts.joined(families, np.unique(rows.block, return_inverse=True)[1]) if told else families
-    given = _Given(labelled, fractions, seed, families, groups, parts.places(rows.locus))
+    named, block = np.unique(rows.block, return_inverse=True)
+    told = block if 1 < len(named) < len(rows) else None
+    groups = families if told is None else parts.joined(families, told)
+    given = _Given(labelled, fractions, seed, families, told, groups, parts.places(rows.locus))
     plan = _planned(given, how)
     _carve(given, plan)
     _drop_leaks(given, plan)
@@ -120,6 +138,8 @@ def _planned(given: _Given, how: How) -> _Plan:
     if how in ("contig", "blocks"):
         unplaced = "the rows' loci do not say where they lie on a few contigs"
         lack = unplaced if given.places is None else "no such division is balanced"
+        if given.places is not None and given.told is not None:
+            lack = f"groups of rows span {'contigs' if how == 'contig' else 'blocks'}, or {lack}"
         raise InputError(f"split by {how}: {lack}; split by cluster")
     part = clusters.assign(given.groups, given.fractions, given.seed)
     of = np.full(len(given.groups), _TRAIN, np.int64)
@@ -140,7 +160,7 @@ def _official(given: _Given, strict: bool) -> _Plan | None:
         if strict:
             raise InputError("split official: needs rows of test, and others; split another way")
         return None
-    units = given.groups if given.places is None else given.places.numbered(parts.GAP_BP)
+    units = given.groups if given.places is None else given.near(given.places)
     plan = _Plan(audit.OFFICIAL, part, units, set())
     if not (part == _TRAIN).any():
         part[part == _VALIDATION] = _TRAIN
@@ -152,12 +172,12 @@ def _by_place(given: _Given, places: Places, how: str, size: int | None) -> _Pla
     """Whole contigs or blocks held out, or None where that cannot be balanced."""
     if size is None and len(places.names) < parts.LEAST_CONTIGS:
         return None
-    units = places.contig if size is None else places.numbered(size)
+    units = given.whole(places.contig if size is None else places.numbered(size))
     found = parts.by_whole(units, given.fractions, given.seed, given.classes)
     if found is None:
         return None
     part = np.array([_TRAIN, _VALIDATION, _TEST])[found]
-    plan = _Plan(how, part, places.numbered(parts.GAP_BP), {_VALIDATION, _CALIBRATION, _TEST})
+    plan = _Plan(how, part, given.near(places), {_VALIDATION, _CALIBRATION, _TEST})
     plan.about["held_out"] = {SPLITS[one]: _names(places, part == one, size) for one in (_VALIDATION, _TEST)}
     if size is not None:
         gone = parts.in_gaps(places, part)
