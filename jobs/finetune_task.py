@@ -55,16 +55,21 @@ def _identity(config: FinetuneConfig) -> Any:
     if config.task:
         entry, root = registry.TASKS.get(config.task), _data_root(config)
         found = registry.local_files(entry, root) if entry and root else {}
-        return [config.task, {file.path: [sha256_file(path) for path in paths] for file, paths in found.items()}]
+        sums = {file.path: [sha256_file(path) for path in paths] for file, paths in found.items()}
+        genome = root / entry.genome if entry and root and entry.genome else None
+        how = [dataclasses.asdict(entry) if entry else None, sha256_file(genome) if genome and genome.is_file() else ""]
+        return [config.task, sums, how]
     data = data_of(config)
     several = data.form in ("tracks", "classes")
-    files = [
-        *(read_data.named(data.files).values() if several else data.files),
-        *([data.genome] if data.genome else []),
-    ]
-    sums = [sha256_file(Path(name)) if Path(name).is_file() else name for name in files]
+    files = read_data.named(data.files) if several else {"": data.files[0]}
+    contents = [[name, Path(path).name, _sum(path)] for name, path in files.items()]
     settings = {key: value for key, value in dataclasses.asdict(data).items() if key not in ("files", "genome")}
-    return [[Path(name).name for name in data.files], sums, settings, config.licence, config.citation]
+    return [contents, _sum(data.genome) if data.genome else "", settings, config.licence, config.citation]
+
+
+def _sum(path: str) -> str:
+    """Of a file; of one that is not there its name, and reading it says so."""
+    return sha256_file(Path(path)) if Path(path).is_file() else path
 
 
 def _data_root(config: FinetuneConfig) -> Path | None:

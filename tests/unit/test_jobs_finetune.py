@@ -12,7 +12,7 @@ import pytest
 from genomics_fm.commands.tasks import check
 from genomics_fm.errors import InputError
 from genomics_fm.inference.card import read_card
-from genomics_fm.tasks import baselines, read_data, task
+from genomics_fm.tasks import baselines, read_data, registry, task
 from genomics_fm.tasks.problem import Kind, Problem
 from genomics_fm.vocabulary.ensemble import Ensemble
 from jobs import encoders, finetune, finetune_arms, finetune_result, finetune_task, finetune_text
@@ -172,6 +172,39 @@ def test_a_table_is_read_divided_and_audited_once(tmp_path: Path, capsys: pytest
         assert said in text
     path.write_text(path.read_text().replace(",1", ",2", 1))
     assert finetune_task.task_folder(config, tmp_path / "runs", "labels") != folder
+
+
+def test_other_names_of_the_same_files_are_other_rows(tmp_path: Path) -> None:
+    for number, name in enumerate(("a", "b")):
+        rows = [f">{row}\n{dna(60, 100 * number + row)}" for row in range(60)]
+        (tmp_path / f"{name}.fa").write_text("\n".join(rows) + "\n")
+
+    def divided(first: str, second: str) -> task.Task:
+        flags = ("--data", f"{first}={tmp_path}/a.fa", f"{second}={tmp_path}/b.fa", "--as", "classes")
+        return task.load(finetune_task.task_folder(asked(*flags), tmp_path / "runs", "x"))
+
+    one, turned = divided("neg", "pos"), divided("pos", "neg")
+    named = [
+        {seq: made.problem.names[y] for seq, y in zip(made.train.sequences, made.train.labels, strict=True)}
+        for made in (one, turned)
+    ]
+    both = named[0].keys() & named[1].keys()
+    assert len(both) > 20 and all(named[0][sequence] != named[1][sequence] for sequence in both)
+
+
+def test_a_published_set_is_what_the_registry_says_of_it_and_its_genome(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    entry = next(one for one in registry.TASKS.values() if one.genome and one.files)
+    path = tmp_path / entry.genome
+    path.parent.mkdir(parents=True, exist_ok=True)
+    config, found = asked("--task", entry.name, "--data-root", str(tmp_path)), []
+    for letters in ("A", "C"):
+        path.write_text(f">1\n{letters}\n")
+        found.append(json.dumps(finetune_task._identity(config)))
+    monkeypatch.setattr(registry, "TASKS", {entry.name: dataclasses.replace(entry, only=("column", "value"))})
+    found.append(json.dumps(finetune_task._identity(config)))
+    assert len(set(found)) == 3
 
 
 def test_a_task_without_an_audit_gets_one_and_a_folder_without_a_task_is_refused(tmp_path: Path) -> None:
