@@ -86,3 +86,12 @@ def test_features_that_do_not_vary_or_are_not_numbers() -> None:
     flat[3, 0] = float("nan")
     with pytest.raises(EnvironmentFault, match="a linear probe is not finite"):
         next(linear.path(objective, flat, torch.from_numpy(labels), (0.1,)))
+
+
+def test_a_fit_that_ran_out_of_iterations_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    labels = (SCALED[:, 0] + RANDOM.normal(size=ROWS) > 0).astype(np.int64)
+    assert [model.converged for model in fitted("classification", ("a", "b"), labels)] == [True, True]
+    monkeypatch.setattr(linear, "ITERATIONS", 2)
+    assert [model.converged for model in fitted("classification", ("a", "b"), labels)] == [False, False]
+    targets = SCALED[:, :1].astype(np.float32)
+    assert all(model.converged for model in fitted("regression", ("a",), targets)), "solved, not searched for"

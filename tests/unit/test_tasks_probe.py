@@ -82,6 +82,14 @@ def test_of_equal_penalties_the_strongest_is_chosen(
     assert done.result.chosen["penalty"] == max(linear.PENALTIES)
 
 
+def test_a_probe_whose_fit_did_not_end_has_not_converged(
+    folder: Path, vocabulary: Ensemble, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert trial.run(PROBE, folder, vocabulary, task_of("classification")).converged is True
+    monkeypatch.setattr(linear, "ITERATIONS", 1)
+    assert trial.run(PROBE, folder, vocabulary, task_of("classification")).converged is False
+
+
 def test_states_are_computed_once(folder: Path, vocabulary: Ensemble, tmp_path: Path, forwards: list[int]) -> None:
     task = task_of("classification", rows=24)
 

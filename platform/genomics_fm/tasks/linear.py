@@ -19,14 +19,20 @@ PENALTIES = (10.0, 1.0, 0.1, 0.01, 1e-3, 1e-4, 1e-5)
 ITERATIONS = 300
 TOLERANCE = 1e-6
 """Largest entry of the gradient of the mean loss where a fit ends."""
+CONVERGED = 1e-5
+"""With a larger entry where its iterations ended, a fit has not converged; a search may stop just above `TOLERANCE`."""
 
 
 @dataclass(frozen=True)
 class Linear:
-    """outputs = features · weight.T + bias: (C, D) and (C,), float64, for features as they come."""
+    """outputs = features · weight.T + bias: (C, D) and (C,), float64, for features as they come.
+
+    `converged`: the gradient where the fit ended is within `CONVERGED`, or it needed no search.
+    """
 
     weight_CD: NDArray[np.float64]
     bias_C: NDArray[np.float64]
+    converged: bool
 
     def __call__(self, features: NDArray[np.floating]) -> NDArray[np.float64]:
         """(..., D) to (..., C)."""
@@ -53,17 +59,17 @@ def path(
     deviation_D = torch.where(deviation_D > 0, deviation_D, torch.ones_like(deviation_D))
     scaled_ND = (features_ND - mean_D) / deviation_D
     fits = _ridge if objective.problem.kind == "regression" else _logistic
-    for penalty, weight_CD, bias_C in fits(objective, scaled_ND, labels, penalties):
+    for penalty, weight_CD, bias_C, converged in fits(objective, scaled_ND, labels, penalties):
         weight_CD = weight_CD / deviation_D
         bias_C = bias_C - weight_CD @ mean_D
         if not (torch.isfinite(weight_CD).all() and torch.isfinite(bias_C).all()):
             raise EnvironmentFault("a linear probe is not finite: the encoder's states are not; use another encoder")
-        yield penalty, Linear(weight_CD.cpu().numpy(), bias_C.cpu().numpy())
+        yield penalty, Linear(weight_CD.cpu().numpy(), bias_C.cpu().numpy(), converged)
 
 
 def _logistic(
     objective: Objective, scaled_ND: Tensor, labels: Tensor, penalties: Sequence[float]
-) -> Iterator[tuple[float, Tensor, Tensor]]:
+) -> Iterator[tuple[float, Tensor, Tensor, bool]]:
     """Multinomial or one-vs-rest logistic regression by L-BFGS, all outputs at once."""
     outputs, width = objective.problem.outputs, scaled_ND.shape[1]
     weight_CD = scaled_ND.new_zeros(outputs, width).requires_grad_()
@@ -85,12 +91,14 @@ def _logistic(
             return loss
 
         solver.step(closure)
-        yield penalty, weight_CD.detach().clone(), bias_C.detach().clone()
+        closure()  # for the gradient where the search ended
+        steepest = max(float(each.grad.abs().max()) for each in (weight_CD, bias_C) if each.grad is not None)
+        yield penalty, weight_CD.detach().clone(), bias_C.detach().clone(), steepest <= CONVERGED
 
 
 def _ridge(
     objective: Objective, scaled_ND: Tensor, labels: Tensor, penalties: Sequence[float]
-) -> Iterator[tuple[float, Tensor, Tensor]]:
+) -> Iterator[tuple[float, Tensor, Tensor, bool]]:
     """Ridge regression of each target on the rows where it was measured, from one decomposition for all penalties.
 
     The loss is half the mean square, as it is of a normal likelihood.
@@ -99,7 +107,7 @@ def _ridge(
     for penalty in penalties:
         weight_CD = torch.stack([vectors @ (moment / (values + penalty)) for vectors, values, moment, *_ in solved])
         centre_CD, mean_C = (torch.stack([one[place] for one in solved]) for place in (3, 4))
-        yield penalty, weight_CD, mean_C - (weight_CD * centre_CD).sum(1)
+        yield penalty, weight_CD, mean_C - (weight_CD * centre_CD).sum(1), True
 
 
 def _target(scaled_ND: Tensor, target_N: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:

@@ -17,10 +17,11 @@ from genomics_fm.tasks.scoring import Predictions, mean_of_strands, meaning
 
 @dataclass(frozen=True)
 class Chosen:
-    """The penalty chosen on validation, and the metric there of each that was tried."""
+    """The penalty chosen on validation, the metric there of each that was tried, whether the chosen fit had ended."""
 
     penalty: float
     tried: dict[float, float]
+    converged: bool
 
 
 def fit(objective: Objective, features: Features, train: Rows, validation: Rows) -> Chosen:
@@ -53,7 +54,7 @@ def fit(objective: Objective, features: Features, train: Rows, validation: Rows)
         module.classifier.weight.copy_(torch.from_numpy(best[1].weight_CD))
         module.classifier.bias.copy_(torch.from_numpy(best[1].bias_C))
     objective.fold(module)
-    return Chosen(best[0], tried)
+    return Chosen(best[0], tried, best[1].converged)
 
 
 def predictions(problem: Problem, features: Features, rows: Rows) -> Predictions:

@@ -40,7 +40,7 @@ class Trial:
     Attributes:
         module: the classifier, in evaluation mode on its device; its outputs are logits, or values of targets.
         result: its scores and predictions.
-        converged: whether training had come to an end (`Course.converged`); None: not known. A probe always has.
+        converged: whether training had come to an end (`Course.converged`), of a probe its fit; None: not known.
         rows_seen: training rows of all updates, with repetitions; of a probe its rows.
         curve: evaluations in the course of training; of a probe the penalties tried.
         weights: what classes, or positives of labels, weighed in the loss; None: 1 each.
@@ -176,7 +176,7 @@ class _Arm:
         chosen = probe.fit(self.objective, features, self.rows, self.task.validation)
         found = {split: probe.predictions(self.task.problem, features, rows) for split, rows in self._scored()}
         curve = [{"penalty": penalty, "validation": value} for penalty, value in chosen.tried.items()]
-        return _Learnt(found, len(self.rows), True, curve, {"penalty": chosen.penalty})
+        return _Learnt(found, len(self.rows), chosen.converged, curve, {"penalty": chosen.penalty})
 
     def _scored(self) -> list[tuple[str, Rows]]:
         """Splits that are predicted, and their rows."""
