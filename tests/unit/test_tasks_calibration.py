@@ -71,6 +71,17 @@ def test_labels_are_calibrated_each_for_itself_and_rare_ones_left_alone() -> Non
     assert "coverage" not in said
 
 
+def test_a_label_that_is_told_the_wrong_way_round_is_not_turned_but_said_to_be_unknown() -> None:
+    draw = np.random.default_rng(0)
+    given = draw.random((1000, 2)).astype(np.float32)
+    truth = np.stack([draw.random(1000) < 0.3 * (1 - given[:, 0]), draw.random(1000) < given[:, 1]], 1)
+    found = calibration.fit(Problem("multilabel", ("wrong", "right")), truth.astype(np.float32), given, [0.3, 0.5])
+    assert found.platt[0] == pytest.approx((0, special.logit(truth[:, 0].mean()))) and found.platt[1][0] > 0
+    said = found.probabilities(given)
+    assert np.unique(said[:, 0]).tolist() == pytest.approx([truth[:, 0].mean()], abs=1e-6)
+    assert (np.diff(said[np.argsort(given[:, 1]), 1]) >= 0).all()
+
+
 def test_intervals_of_targets_cover_nine_of_ten() -> None:
     draw = np.random.default_rng(0)
     guess = draw.normal(size=(800, 2)).astype(np.float32)

@@ -207,13 +207,14 @@ def _temperature(labels: NDArray[np.int64], logits: Floats) -> float:
 
 
 def _platt(labels: Floats, logits: Floats) -> tuple[float, float]:
-    """Slope and offset of one label."""
+    """Slope and offset of one label; a slope below 0 would reverse its ranking: it says the share of positives then."""
     known = ~np.isnan(labels)
     positive, given = labels[known] == 1, logits[known, None]
     if min(positive.sum(), (~positive).sum()) < FEWEST_OF_A_CLASS:
         return 1.0, 0.0
     model = LogisticRegression(C=_PLATT_C).fit(given, positive)
-    return float(model.coef_[0, 0]), float(model.intercept_[0])
+    slope, offset = float(model.coef_[0, 0]), float(model.intercept_[0])
+    return (slope, offset) if slope > 0 else (0.0, float(special.logit(positive.mean())))
 
 
 def _quantile(scores: Floats) -> float:
