@@ -158,6 +158,14 @@ def test_linear_models_skip_gaps_and_classes_that_are_not_there() -> None:
     assert one.predict(features)[0].tolist() == [0, 1, 0]
 
 
+@pytest.mark.parametrize("name", [baselines.GC, baselines.CNN])
+def test_a_target_that_training_rows_do_not_measure_harms_no_other(name: str) -> None:
+    task = _task("regression")
+    task.train.labels[:, 1] = np.nan
+    (found,) = baselines.run(task, [name], seed=0, network=QUICK)
+    assert np.isfinite(found.test_predictions).all() and np.isfinite(found.test["pearson"])
+
+
 def test_composition() -> None:
     found = composition.gc_and_length(["GCNN", "AAAG", ""])
     assert found[:, 0].tolist() == [1, 0.25, 0]

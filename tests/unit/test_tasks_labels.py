@@ -8,7 +8,7 @@ import pytest
 from genomics_fm.errors import InputError
 from genomics_fm.tasks.labelled import Labelled
 from genomics_fm.tasks.layout import Layout
-from genomics_fm.tasks.problem import UNLABELLED
+from genomics_fm.tasks.problem import UNLABELLED, Kind
 from genomics_fm.tasks.read_table import read_table
 
 BP = 12
@@ -109,3 +109,10 @@ def test_a_class_a_base(tmp_path: Path) -> None:
             _read(tmp_path, {"label": ["eeeeii..iiee"]}, Layout(kind="per-base", classes=classes))
     with pytest.raises(InputError, match="bases of one class"):
         _read(tmp_path, {"label": ["eeeeee..eeee"]})
+
+
+@pytest.mark.parametrize("kind", ["multilabel", "regression"])
+def test_a_column_without_any_value_is_refused(tmp_path: Path, kind: Kind) -> None:
+    columns = {"x": ["1", "0", "1", "1"], "y": ["", "NA", "", "."]}
+    with pytest.raises(InputError, match=r"column 'y': .*; leave the column out"):
+        _read(tmp_path, columns, Layout(targets=("x", "y"), kind=kind))

@@ -10,8 +10,8 @@ import pytest
 from genomics_fm.errors import InputError
 from genomics_fm.tasks import audit, parts, splits, task
 from genomics_fm.tasks.labelled import Labelled
-from genomics_fm.tasks.problem import Problem
-from genomics_fm.tasks.rows import Rows
+from genomics_fm.tasks.problem import UNLABELLED, Kind, Problem
+from genomics_fm.tasks.rows import Rows, of_bases
 
 PROBLEM = Problem("classification", ("0", "1"))
 
@@ -261,3 +261,21 @@ def test_several_targets_and_labels_a_base_are_divided_too() -> None:
 def test_joined_groups_are_connected_components() -> None:
     first, second = np.array([0, 0, 1, 2, 3, 3]), np.array([0, 1, 1, 2, 2, 3])
     assert parts.joined(first, second).tolist() == [0, 0, 0, 1, 1, 1]
+
+
+@pytest.mark.parametrize("kind", ["multilabel", "regression"])
+def test_what_training_rows_do_not_measure_is_refused(kind: Kind) -> None:
+    plain = _labelled(300, split=["train"] * 200 + ["dev"] * 40 + ["test"] * 60)
+    labels = np.random.default_rng(0).integers(0, 2, (300, 3)).astype(np.float32)
+    labels[:200, 1] = np.nan
+    rows = dataclasses.replace(plain.rows, labels=labels)
+    with pytest.raises(InputError, match=r"split by official: no row of train has a value of: b; leave that out"):
+        splits.divide(Labelled(rows, Problem(kind, ("a", "b", "c")), split=plain.split))
+
+
+def test_training_rows_without_a_class_of_any_base_are_refused() -> None:
+    plain = _labelled(300, split=["train"] * 200 + ["dev"] * 40 + ["test"] * 60)
+    bases = of_bases([np.full(120, UNLABELLED if row < 200 else row % 2, np.int8) for row in range(300)])
+    rows = dataclasses.replace(plain.rows, labels=bases)
+    with pytest.raises(InputError, match="no base of train has a class"):
+        splits.divide(Labelled(rows, Problem("per-base", ("i", "e")), split=plain.split))

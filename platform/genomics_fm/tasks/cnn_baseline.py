@@ -16,6 +16,7 @@ from genomics_fm.tasks.cnn import one_hot, one_thread
 from genomics_fm.tasks.convnet import ConvNet, lengths_of
 from genomics_fm.tasks.learning import Course, Point
 from genomics_fm.tasks.metrics import Labels, Predictions
+from genomics_fm.tasks.objective import scale_of
 from genomics_fm.tasks.problem import UNLABELLED, Problem
 from genomics_fm.tasks.rows import Rows
 
@@ -131,9 +132,7 @@ class _Targets:
     def of(cls, problem: Problem, labels: Labels) -> "_Targets":
         if problem.kind != "regression":
             return cls(np.zeros(problem.outputs), np.ones(problem.outputs))
-        values = labels.astype(np.float64)
-        spread = np.nanstd(values, axis=0)
-        return cls(np.nanmean(values, axis=0), np.where(spread > 0, spread, 1))
+        return cls(*scale_of(labels.astype(np.float64)))
 
 
 def _loss(

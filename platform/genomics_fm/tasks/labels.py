@@ -171,7 +171,9 @@ def _numbers(table: Table, layout: Layout, columns: list[list[str]], kind: Kind)
             raise table.error(row, name, f"{column[row]!r}; give {give}, or nothing where it was not measured")
         values[:, place] = [value_of[text] for text in column]
         known = values[~np.isnan(values[:, place]), place]
-        if kind == "regression" and (not len(known) or np.ptp(known) == 0):
+        if not len(known):
+            raise InputError(f"{table.location}: column {name!r}: nothing measured in any row; leave the column out")
+        if kind == "regression" and np.ptp(known) == 0:
             raise InputError(f"{table.location}: column {name!r}: one value in all rows; leave the column out")
     unmeasured = np.isnan(values).all(1)
     if unmeasured.any():

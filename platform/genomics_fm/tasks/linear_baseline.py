@@ -157,7 +157,7 @@ class _Labels:
 
 
 class _Targets:
-    """Each target, where it was measured."""
+    """Each target, where it was measured; 0 where it never was."""
 
     def __init__(self, outputs: int):
         self.outputs = outputs
@@ -166,6 +166,10 @@ class _Targets:
         weights, biases = [], []
         for target in labels.T.astype(np.float64):
             known = np.flatnonzero(~np.isnan(target))
+            if not len(known):
+                weights.append(np.zeros(features.shape[1]))
+                biases.append(0.0)
+                continue
             rows = features if len(known) == len(target) else features[known]
             model = Ridge(penalty * max(1, len(known)), solver="sparse_cg").fit(rows, target[known])
             weights.append(model.coef_)

@@ -69,11 +69,11 @@ def objective_of(config: TrialConfig, problem: Problem, labels: Labels) -> Objec
     """The objective of a problem's training labels."""
     mean_C, deviation_C = np.zeros(problem.outputs), np.ones(problem.outputs)
     if problem.kind == "regression":
-        mean_C, deviation_C = _scale(labels.astype(np.float64))
+        mean_C, deviation_C = scale_of(labels.astype(np.float64))
     return Objective(problem, _weights(config, problem, labels), mean_C, deviation_C)
 
 
-def _scale(targets_NC: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def scale_of(targets_NC: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Mean and standard deviation of what was measured of each target; 0 and 1 of one that was not."""
     measured_NC = ~np.isnan(targets_NC)
     count_C = np.maximum(measured_NC.sum(0), 1)

@@ -12,6 +12,7 @@ from genomics_fm.errors import InputError, require
 from genomics_fm.tasks import audit, clusters, parts
 from genomics_fm.tasks.labelled import Labelled
 from genomics_fm.tasks.parts import Places
+from genomics_fm.tasks.problem import UNLABELLED
 from genomics_fm.tasks.rows import Rows
 from genomics_fm.tasks.task import SPLITS, Task
 
@@ -240,6 +241,8 @@ def _check(given: _Given, plan: _Plan) -> None:
                 f"split by {plan.how}: no rows are left for {SPLITS[one]} (groups of like rows are too large, or all "
                 "are in training); give more rows, or split another way"
             )
+        if one == _TRAIN:
+            _check_measured(given, plan)
         if problem.kind != "classification":
             continue
         lack = sorted(set(range(problem.outputs)) - set(labels[here].tolist()))
@@ -248,6 +251,20 @@ def _check(given: _Given, plan: _Plan) -> None:
         if lack:
             names = ", ".join(problem.names[number] for number in lack)
             plan.said.append(f"{SPLITS[one]} has no rows of: {names}")
+
+
+def _check_measured(given: _Given, plan: _Plan) -> None:
+    """Training rows measure every label and target, or a class of some base."""
+    problem, labels = given.labelled.problem, given.labelled.rows.labels[plan.part == _TRAIN]
+    if problem.kind == "per-base" and all((classes == UNLABELLED).all() for classes in labels):
+        raise InputError(f"split by {plan.how}: no base of train has a class; split another way")
+    if problem.classes:
+        return
+    lack = ", ".join(problem.names[column] for column in np.flatnonzero(np.isnan(labels).all(0)))
+    if lack:
+        raise InputError(
+            f"split by {plan.how}: no row of train has a value of: {lack}; leave that out, or split another way"
+        )
 
 
 def _task(given: _Given, plan: _Plan, name: str) -> Task:
