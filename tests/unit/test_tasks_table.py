@@ -1,5 +1,6 @@
 """Tables of labels: what is read from them, and one clear line for each way in which they are wrong."""
 
+import dataclasses
 import gzip
 import random
 from pathlib import Path
@@ -120,6 +121,17 @@ def test_contradicting_rows_go_together_with_what_they_contradict(tmp_path: Path
         read_table(path, Layout(conflicts="refuse"))
     stranded = read_table(path, Layout(stranded=True))
     assert len(stranded.rows) == 6 and stranded.about["counts"]["conflicts"] == 0
+
+
+def test_a_contradiction_of_two_repeats_is_found_where_the_first_says_nothing(tmp_path: Path) -> None:
+    header = "sequence,x,y"
+    path = write(tmp_path, lines(f"{A},,1", f"{A},1,", f"{A},0,1", f"{B},,0", f"{B},1,", f"{C},0,1", header=header))
+    layout = Layout(targets=("x", "y"))
+    found = read_table(path, layout)
+    assert found.about["counts"]["conflicts"] == 3 and found.rows.sequences == [B, B, C]
+    assert found.about["conflict"] == ["t.csv:3", "t.csv:4"]
+    with pytest.raises(InputError, match=r"t.csv:3: its sequence stands again at t.csv:4"):
+        read_table(path, dataclasses.replace(layout, conflicts="refuse"))
 
 
 def test_values_measured_twice_are_no_contradiction(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """Labelled rows from a table of sequences, a table or BED file of places in a genome, or FASTA files of classes."""
 
+import itertools
 import re
 from collections import Counter
 from collections.abc import Mapping
@@ -130,9 +131,10 @@ def settled(labelled: Labelled, layout: Layout) -> Labelled:
 
 
 def _pair(found: Repeats, rows: Rows, row: int) -> tuple[int, int]:
-    """The first row of a contradicting sequence, and the first after it that contradicts it."""
+    """The first two rows with a contradicting row's sequence that contradict each other."""
     same = np.flatnonzero(found.first == found.first[row]).tolist()
-    return row, next(other for other in same if contradict(rows.labels[row], rows.labels[other]))
+    pairs = itertools.combinations(same, 2)
+    return next((one, other) for one, other in pairs if contradict(rows.labels[one], rows.labels[other]))
 
 
 def taken(labelled: Labelled, index: NDArray[np.int64]) -> Labelled:

@@ -40,10 +40,22 @@ def repeats(sequences: Sequence[str], labels: Labels, problem: Problem) -> Repea
         same = min(sequence, reverse_complement(sequence)) if turn else sequence
         first[row] = row_of.setdefault(same, row)
     wrong: set[int] = set()
+    said: dict[int, Any] = {}  # by first row: what all repeats up to here have measured
     if problem.kind != "regression":
-        again = np.flatnonzero(first != np.arange(len(first))).tolist()
-        wrong = {int(first[row]) for row in again if contradict(labels[row], labels[first[row]])}
+        for row in np.flatnonzero(first != np.arange(len(first))).tolist():
+            of = int(first[row])
+            before = said.get(of, labels[of])
+            if contradict(labels[row], before):
+                wrong.add(of)
+            said[of] = _together(before, labels[row])
     return Repeats(first, np.isin(first, list(wrong)))
+
+
+def _together(one: Any, other: Any) -> Any:
+    """One row's labels, and the other's where the one has none."""
+    if not isinstance(one, np.ndarray):
+        return one
+    return np.where(np.isnan(one) if one.dtype.kind == "f" else one < 0, other, one)
 
 
 def contradict(mine: Any, other: Any) -> bool:
