@@ -1,6 +1,6 @@
 """Arms of a comparison, each in a folder of its own, without Ray or MLflow; a finished one is only read.
 
-arm.json              scores and all that decided them, sealed; written last
+arm.json              scores, all that decided them and sha256 of the other two, sealed; written last
 test.parquet          locus, block, label, prediction of the test rows
 calibration.parquet   the same of the calibration split, where there is one
 
@@ -10,11 +10,12 @@ The folder of a trial is that of its head besides (`inference.head`).
 import dataclasses
 import json
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from genomics_fm.artefacts import read_sealed_json, sha256_json, write_bytes, write_sealed_json
+from genomics_fm.artefacts import read_sealed_json, sha256_file, write_bytes, write_sealed_json
+from genomics_fm.errors import CorruptArtefact, InputError
 from genomics_fm.inference.card import read_card
 from genomics_fm.inference.head import save_head, write_card
 from genomics_fm.inference.new_card import new_card
@@ -27,9 +28,8 @@ from genomics_fm.tasks.results import ArmResult
 from genomics_fm.tasks.task import Task, load
 from genomics_fm.tasks.trial import Trial
 from genomics_fm.tasks.trial_config import TrialConfig
-from genomics_fm.tasks.trials import NO_INFLUENCE
 from genomics_fm.vocabulary.ensemble import FILE_NAME, Ensemble
-from jobs import tracking
+from jobs import identities, tracking
 
 FORMAT_VERSION = 1
 ARM_FILE = "arm.json"
@@ -47,13 +47,6 @@ class ArmConfig:
     trial: TrialConfig = field(default_factory=TrialConfig)
 
 
-def identity(config: ArmConfig, task: Task) -> str:
-    """Hash of everything that decides a trial's numbers; the encoder is verified on the way."""
-    _, encoder, _ = encoder_about(Path(config.encoder))
-    settings = {name: value for name, value in asdict(config.trial).items() if name not in NO_INFLUENCE}
-    return sha256_json([encoder, task.sha256, settings])
-
-
 def run(
     config: ArmConfig, folder: Path, on_update: Callable[[int, float], None] | None = None, cache: Path | None = None
 ) -> dict[str, Any]:
@@ -69,11 +62,11 @@ def run(
         The arm as reports show it: `ArmResult.summary`, with `head`, its folder, `converged`, `rows_seen`, `curve` …
     """
     task = load(Path(config.task))
-    arm = identity(config, task)
+    encoder = Path(config.encoder)
+    arm = identities.of_trial(config.trial, identities.encoder_hashes(encoder), task)
     done = finished(folder, arm)
     if done is not None:
         return done
-    encoder = Path(config.encoder)
     vocabulary = Ensemble.load(encoder / FILE_NAME)
     found = trial.run(config.trial, encoder, vocabulary, task, on_update, cache)
     summary = _summary(config, folder, arm, found) | {"hashes": _hashes(encoder, vocabulary, task)}
@@ -118,11 +111,13 @@ def _save_head(folder: Path, task: Task, vocabulary: Ensemble, summary: dict[str
 
 def _keep(folder: Path, task: Task, summary: dict[str, Any], result: ArmResult) -> dict[str, Any]:
     """Write predictions and, last, the summary, which is returned as it will be read."""
-    write_bytes(folder / TEST, Predicted.of(task.test, result.test_predictions).to_parquet())
+    files = {TEST: Predicted.of(task.test, result.test_predictions).to_parquet()}
     if task.calibration is not None and result.calibration_predictions is not None:
-        predicted = Predicted.of(task.calibration, result.calibration_predictions)
-        write_bytes(folder / CALIBRATION, predicted.to_parquet())
-    summary = json.loads(json.dumps(summary | {"format_version": FORMAT_VERSION}))
+        files[CALIBRATION] = Predicted.of(task.calibration, result.calibration_predictions).to_parquet()
+    for name, content in files.items():
+        write_bytes(folder / name, content)
+    sums = {name: sha256_file(folder / name) for name in files}
+    summary = json.loads(json.dumps(summary | {"files": sums, "format_version": FORMAT_VERSION}))
     write_sealed_json(folder / ARM_FILE, summary)
     return summary
 
@@ -133,7 +128,7 @@ def run_baseline(
     """Fit a baseline of `tasks.baselines`; its summary, as `run` gives a trial's."""
     task = load(task_folder)
     network = network or CnnConfig()
-    arm = sha256_json([task.sha256, name, seed, cap, asdict(network)])
+    arm = identities.of_baseline(name, task, seed, cap, network)
     done = finished(folder, arm)
     if done is not None:
         return done
@@ -146,28 +141,40 @@ def run_foreign(task_folder: Path, name: str, folder: Path, seed: int = 0, cap: 
     """Probe a frozen encoder of `transformers`, `hf:FOLDER` or `hf:ID`; its summary, as of a baseline.
 
     What stands behind a name is not hashed: a finished arm of this name is only read.
+
+    Raises:
+        InputError: the cap leaves a class without rows; as `hf_encoder.load`.
     """
     task = load(task_folder)
-    arm = sha256_json([task.sha256, name, seed, cap])
+    arm = identities.of_foreign(name, task, seed, cap)
     done = finished(folder, arm)
     if done is not None:
         return done
-    train = task.train.take(subset_of(task.problem, task.train.labels, 1.0, seed, cap))
+    index = subset_of(task.problem, task.train.labels, 1.0, seed, cap)
+    if not len(index):
+        raise InputError(f"--trial.cap {cap}: leaves a class without any row; allow more")
+    train = task.train.take(index)
     result = hf_encoder.probe(task, hf_encoder.load(name), train, capped=len(train) < len(task.train))
-    summary = {**result.summary(), "identity": arm, "seed": seed, "hashes": task.hashes, "converged": True}
-    return _keep(folder, task, summary, result)
+    summary = {**result.summary(), "identity": arm, "seed": seed, "hashes": task.hashes}
+    return _keep(folder, task, summary | {"converged": result.chosen.get("converged")}, result)
 
 
-def finished(folder: Path, arm: str | None = None) -> dict[str, Any] | None:
-    """The summary of an arm, if it is there; None also where it is not of this identity.
+def finished(folder: Path, arm: str) -> dict[str, Any] | None:
+    """The summary of an arm, if it is there and of this identity (`identities`).
 
     Raises:
-        CorruptArtefact: its file is damaged.
+        CorruptArtefact: its file, or one with its predictions, is damaged.
     """
     if not (folder / ARM_FILE).is_file():
         return None
     done = read_sealed_json(folder / ARM_FILE, FORMAT_VERSION, "")
-    return done if arm in (None, done["identity"]) else None
+    if done["identity"] != arm:
+        return None
+    for name, sha256 in done["files"].items():
+        path = folder / name
+        if not path.is_file() or sha256_file(path) != sha256:
+            raise CorruptArtefact(f"{path}: not as {ARM_FILE} says that it was written; delete {folder}")
+    return done
 
 
 def name_baselines(arm: dict[str, Any], scores: dict[str, float]) -> None:

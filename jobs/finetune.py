@@ -36,8 +36,6 @@ from jobs.register import RegisterConfig
 FORMAT_VERSION = 1
 RESULT, RECORDED = "result.json", "recorded.json"
 EXPERIMENT = "finetuning"
-NO_INFLUENCE = ("tracking", "concurrent", "register", "name", "checkpoint", "data_root", "gpu")
-"""Settings that change where things are and nothing of an arm's numbers."""
 
 
 def run(config: FinetuneConfig) -> dict[str, Any]:
@@ -68,7 +66,7 @@ def run(config: FinetuneConfig) -> dict[str, Any]:
     plan = finetune_arms.planned(config, str(folder), task.problem, str(encoder.folder), names, len(task.train))
     place = root / f"arms-{_identity(plan, task, encoder)[:10]}"
     say(f"[finetune] {len(plan)} arms, {config.concurrent} at a time → {place}")
-    found = finetune_arms.run(place, plan, config, lambda one, arm: _record(session, place, one, arm))
+    found = finetune_arms.run(place, plan, task, config, lambda one, arm: _record(session, place, one, arm))
     result = _result(config, task, encoder, place, plan, found)
     registered = _register(config, name, folder, Path(result["head"]["head"])) if config.register else None
     result |= {"name": name, "task_folder": str(folder), "registered": registered, "seconds": round(clock.seconds, 3)}
@@ -92,12 +90,13 @@ def _identity(plan: list[Planned], task: Task, encoder: Encoder) -> str:
 
 
 def _record(session: tracking.Session, place: Path, one: Planned, arm: dict[str, Any]) -> None:
-    """An arm as a run of MLflow, once a tracking store."""
-    path = place / one.folder / RECORDED
-    stores = read_sealed_json(path, FORMAT_VERSION, "")["stores"] if path.is_file() else []
+    """An arm as a run of MLflow, once a tracking store; again if it was run again."""
+    path, version = place / one.folder / RECORDED, {"format_version": FORMAT_VERSION, "identity": arm["identity"]}
+    known = read_sealed_json(path, FORMAT_VERSION, "") if path.is_file() else {}
+    stores = known["stores"] if known.get("identity") == arm["identity"] else []
     if session.uri not in stores:
         arms.record(session, dataclasses.asdict(one), arm)
-        write_sealed_json(path, {"format_version": FORMAT_VERSION, "stores": [*stores, session.uri]})
+        write_sealed_json(path, {**version, "stores": [*stores, session.uri]})
 
 
 def _result(

@@ -11,9 +11,11 @@ from typing import Any
 from genomics_fm.artefacts import read_json_object, write_json
 from genomics_fm.errors import CorruptArtefact, EnvironmentFault
 from genomics_fm.tasks import baselines
+from genomics_fm.tasks.cnn_baseline import CnnConfig
 from genomics_fm.tasks.problem import Problem
+from genomics_fm.tasks.task import Task
 from genomics_fm.tasks.trial_config import TrialConfig
-from jobs import arms, launch
+from jobs import arms, identities, launch
 from jobs.arms import ArmConfig
 from jobs.finetune_config import FinetuneConfig
 from jobs.progress import Clock, rate, say, watched
@@ -82,22 +84,29 @@ def planned(
 
 
 def run(
-    root: Path, plan: Sequence[Planned], config: FinetuneConfig, on_arm: Callable[[Planned, dict[str, Any]], None]
+    root: Path,
+    plan: Sequence[Planned],
+    task: Task,
+    config: FinetuneConfig,
+    on_arm: Callable[[Planned, dict[str, Any]], None],
 ) -> list[dict[str, Any]]:
     """The summaries of all arms, in the order of the plan; Ray starts only if one is missing.
 
     Args:
         root: the arms' folders lie there.
         plan: what to run.
+        task: of all of them.
         config: of the job.
         on_arm: hears of each arm that is there, once.
 
     Raises:
+        CorruptArtefact: a file of a finished arm, or the encoder, was changed.
         EnvironmentFault: a worker was lost twice.
     """
     found: dict[str, dict[str, Any]] = {}
+    expected = _identities(plan, task)
     for one in plan:
-        done = arms.finished(root / one.folder)
+        done = arms.finished(root / one.folder, expected[one.folder])
         if done is not None:
             found[one.folder] = done
             on_arm(one, done)
@@ -110,6 +119,21 @@ def run(
         with launch.connect(), watched(lambda: _said(root, due, found)):
             _run(root, due, config, found, on_arm)
     return [found[one.folder] for one in plan]
+
+
+def _identities(plan: Sequence[Planned], task: Task) -> dict[str, str]:
+    """What each arm is known by, by folder."""
+    folders = {one.encoder for one in plan if one.trial}
+    hashes = {folder: identities.encoder_hashes(Path(folder)) for folder in folders}
+    found = {}
+    for one in plan:
+        if one.trial is not None:
+            found[one.folder] = identities.of_trial(one.trial, hashes[one.encoder], task)
+        elif one.name.startswith(arms.FOREIGN):
+            found[one.folder] = identities.of_foreign(one.name, task, one.seed, one.cap)
+        else:
+            found[one.folder] = identities.of_baseline(one.name, task, one.seed, one.cap, CnnConfig())
+    return found
 
 
 def _run(

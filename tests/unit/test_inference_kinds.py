@@ -118,6 +118,11 @@ def test_a_card_or_rows_of_another_problem_are_refused(heads, tmp_path):
     (tmp_path / "rows.parquet").write_bytes(rows_of(NUMBERS).to_parquet())
     with pytest.raises(CorruptArtefact, match="not predictions of this problem"):
         read_predicted(tmp_path / "rows.parquet", LABELS)
+    whole = (tmp_path / "rows.parquet").read_bytes()
+    for broken in (b"", whole[: len(whole) // 2], whole[:40] + bytes(80) + whole[120:]):
+        (tmp_path / "broken.parquet").write_bytes(broken)
+        with pytest.raises(CorruptArtefact, match=r"broken\.parquet"):
+            read_predicted(tmp_path / "broken.parquet", NUMBERS)
 
 
 @pytest.mark.parametrize(

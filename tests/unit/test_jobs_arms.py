@@ -2,18 +2,20 @@
 
 import dataclasses
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import pytest
 
-from genomics_fm.errors import CorruptArtefact
+from genomics_fm.errors import CorruptArtefact, InputError
 from genomics_fm.inference.card import read_card
 from genomics_fm.inference.head import load_head, read_validation
 from genomics_fm.inference.predicted import read_predicted
-from genomics_fm.tasks import baselines, hf_encoder, task, trial
+from genomics_fm.tasks import baselines, hf_encoder, learning, linear, linear_baseline, task, trial
+from genomics_fm.tasks.cnn_baseline import CnnConfig
 from genomics_fm.tasks.trial_config import TrialConfig
 from genomics_fm.vocabulary.ensemble import Ensemble
-from jobs import arms
+from jobs import arms, identities
 from jobs.arms import ArmConfig
 from tests.unit.trial_tasks import encoder, task_of
 
@@ -59,7 +61,53 @@ def test_a_changed_summary_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "arm" / arms.ARM_FILE
     path.write_text(path.read_text().replace("prevalence", "prevalences", 1))
     with pytest.raises(CorruptArtefact, match=r"arm\.json"):
-        arms.finished(tmp_path / "arm")
+        arms.finished(tmp_path / "arm", "")
+
+
+@pytest.mark.parametrize("name", [arms.TEST, arms.CALIBRATION])
+def test_changed_predictions_are_refused(name: str, tmp_path: Path) -> None:
+    task.save(tmp_path / "task", task_of("multilabel"))
+    arm = arms.run_baseline(tmp_path / "task", "prevalence", tmp_path / "arm")
+    assert arms.finished(tmp_path / "arm", arm["identity"]) == arm
+    path = tmp_path / "arm" / name
+    whole = path.read_bytes()
+    path.write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
+    with pytest.raises(CorruptArtefact, match=rf"{name}.*delete"):
+        arms.run_baseline(tmp_path / "task", "prevalence", tmp_path / "arm")
+    path.unlink()
+    with pytest.raises(CorruptArtefact, match=name):
+        arms.finished(tmp_path / "arm", arm["identity"])
+
+
+@pytest.mark.parametrize(
+    ("module", "constant", "changed"),
+    [
+        (identities, "NUMBERS_VERSION", {"trial", "baseline", "foreign"}),
+        (learning, "PLATEAU", {"trial", "baseline"}),
+        (learning, "LEAST_POINTS", {"trial", "baseline"}),
+        (linear, "PENALTIES", {"trial"}),
+        (linear_baseline, "ITERATIONS", {"baseline", "foreign"}),
+        (linear_baseline, "TOLERANCE", {"baseline", "foreign"}),
+        (baselines, "KMERS", {"baseline"}),
+    ],
+)
+def test_what_decides_numbers_decides_identities(
+    module: ModuleType, constant: str, changed: set[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = task_of("classification")
+
+    def now(vocabulary: str = "v", network: CnnConfig = CnnConfig()) -> dict[str, str]:  # noqa: B008
+        return {
+            "trial": identities.of_trial(TRIAL, ("e", vocabulary), made),
+            "baseline": identities.of_baseline("CNN", made, 0, 30, network),
+            "foreign": identities.of_foreign("hf:them", made, 0, 30),
+        }
+
+    before = now()
+    assert now("another")["trial"] != before["trial"]
+    assert now(network=CnnConfig(epochs=3))["baseline"] != before["baseline"]
+    monkeypatch.setattr(module, constant, 77)
+    assert {name for name, value in now().items() if value != before[name]} == changed
 
 
 @pytest.mark.parametrize("kind", ["classification", "multilabel", "regression", "per-base"])
@@ -105,3 +153,9 @@ def test_another_peoples_encoder_is_an_arm_too(tmp_path: Path, monkeypatch: pyte
     assert arm["test"]["mcc"] > 0.5 and (tmp_path / "arm" / arms.TEST).is_file()
     monkeypatch.setattr(hf_encoder, "load", None)
     assert arms.run_foreign(tmp_path / "task", "hf:them", tmp_path / "arm", cap=30) == arm
+    with pytest.raises(InputError, match=r"--trial\.cap 2: leaves a class without any row"):
+        arms.run_foreign(tmp_path / "task", "hf:them", tmp_path / "few", cap=2)
+    monkeypatch.setattr(hf_encoder, "load", Counted)
+    monkeypatch.setattr(linear_baseline, "ITERATIONS", 1)
+    assert arms.run_foreign(tmp_path / "task", "hf:them", tmp_path / "short", cap=30)["converged"] is False
+    assert arm["converged"] is True

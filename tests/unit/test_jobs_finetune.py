@@ -3,19 +3,21 @@
 import dataclasses
 import inspect
 import json
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+from genomics_fm.artefacts import write_sealed_json
 from genomics_fm.commands.tasks import check
-from genomics_fm.errors import InputError
+from genomics_fm.errors import EnvironmentFault, InputError
 from genomics_fm.inference.card import read_card
-from genomics_fm.tasks import baselines, read_data, registry, task
+from genomics_fm.tasks import baselines, linear_baseline, read_data, registry, task
 from genomics_fm.tasks.problem import Kind, Problem
 from genomics_fm.vocabulary.ensemble import Ensemble
-from jobs import encoders, finetune, finetune_arms, finetune_result, finetune_task, finetune_text
+from jobs import arms, encoders, finetune, finetune_arms, finetune_result, finetune_task, finetune_text
 from jobs.config import parse
 from jobs.finetune_arms import Planned
 from jobs.finetune_config import FinetuneConfig, data_of, name_of, refuse_contradictions, vocabularies_of
@@ -92,6 +94,55 @@ def test_every_vocabulary_and_seed_starts_from_both_and_every_baseline_is_there(
     assert {t.how for t in trials} == {"lora"} and len({one.folder for one in plan}) == len(plan)
     others = [one.name for one in plan if one.trial is None]
     assert others == ["majority", "GC and length", "k-mer logistic", "CNN", "hf:here"]
+
+
+def test_an_arm_of_other_numbers_is_run_again(
+    vocabulary: Ensemble, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = task_of("classification")
+    task.save(tmp_path / "task", made)
+    folder, config = str(encoder(tmp_path / "encoder", vocabulary)), asked("--task", "x", "--encoder", "hf:them")
+    plan = finetune_arms.planned(config, str(tmp_path / "task"), made.problem, folder, ["kmer"], 60)
+    plan = [one for one in plan if one.name in ("GC and length", "hf:them") or one.trial]
+    for one in plan:
+        files = {"identity": finetune_arms._identities([one], made)[one.folder], "files": {}, "format_version": 1}
+        write_sealed_json(tmp_path / "arms" / one.folder / arms.ARM_FILE, files)
+    ran: list[str] = []
+
+    def fake(root: Path, due: list[Planned], config: Any, found: dict[str, Any], on_arm: Any) -> None:
+        ran.extend(one.name for one in due)
+        found |= {one.folder: {} for one in due}
+
+    monkeypatch.setattr(finetune_arms, "_run", fake)
+    monkeypatch.setattr(finetune_arms.launch, "connect", nullcontext)
+    heard: list[str] = []
+    finetune_arms.run(tmp_path / "arms", plan, made, config, lambda one, arm: heard.append(one.name))
+    assert ran == [] and heard == [one.name for one in plan]
+    monkeypatch.setattr(linear_baseline, "TOLERANCE", 1e-9)
+    finetune_arms.run(tmp_path / "arms", plan, made, config, lambda one, arm: None)
+    assert ran == ["GC and length", "hf:them"]
+
+
+@pytest.mark.parametrize("lost", ["WorkerCrashedError", "OutOfMemoryError", "NodeDiedError"])
+def test_a_worker_that_is_lost_twice_is_one_line(lost: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    import ray
+
+    def get(reference: object) -> None:
+        kind = getattr(ray.exceptions, lost)
+        raise kind() if lost == "WorkerCrashedError" else kind("it is gone")
+
+    class Remote:
+        def options(self, **_: object) -> "Remote":
+            return self
+
+        def remote(self, *_: object) -> str:
+            return "reference"
+
+    monkeypatch.setattr(ray, "remote", lambda work: Remote())
+    monkeypatch.setattr(ray, "wait", lambda running, num_returns: (running, []))
+    monkeypatch.setattr(ray, "get", get)
+    with pytest.raises(EnvironmentFault, match=r"majority: its worker was lost twice.*same command again"):
+        finetune_arms._run(tmp_path, [Planned("majority", "t")], asked("--task", "x"), {}, lambda one, arm: None)
 
 
 def arm(validation: float, test: float = 0.5, converged: bool | None = True) -> dict[str, Any]:

@@ -73,10 +73,10 @@ def read_predicted(path: Path, problem: Problem) -> Predicted:
     """Read what `Predicted.to_parquet` wrote, now or in format 1.
 
     Raises:
-        CorruptArtefact: it does not fit the problem.
+        CorruptArtefact: it cannot be read, or does not fit the problem.
     """
-    table = pq.read_table(path)
     try:
+        table = pq.read_table(path)
         if _FIRST_PREDICTION in table.column_names:
             predictions = of_two(table[_FIRST_PREDICTION].to_numpy())
         else:
@@ -84,7 +84,7 @@ def read_predicted(path: Path, problem: Problem) -> Predicted:
         labels = _labels(table["label"])
         metrics.rows_of(problem, labels, predictions)
         return Predicted(table["locus"].to_pylist(), table["block"].to_numpy(), labels, predictions)
-    except (KeyError, ValueError, InputError) as error:
+    except (KeyError, ValueError, OSError, pa.ArrowException, InputError) as error:
         raise CorruptArtefact(f"{path}: not predictions of this problem ({error}); make them again") from error
 
 
