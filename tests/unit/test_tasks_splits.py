@@ -189,6 +189,17 @@ def test_what_cannot_be_done_is_said(names: list[str] | None, how: splits.How, e
         splits.divide(_labelled(10, split=names), how)
 
 
+def test_too_few_independent_test_rows_for_an_interval_are_said() -> None:
+    names = ["train"] * 160 + ["dev"] * 20 + ["test"] * 20
+    for size, said in (
+        (2, []),
+        (5, ["test has 4 independent blocks of rows: too few to claim anything from an interval"]),
+    ):
+        made = splits.divide(_labelled(200, split=names, family=size))
+        assert made.about["split"]["said"] == said
+        assert len(np.unique(made.test.block)) == 20 // size
+
+
 def test_one_class_is_refused() -> None:
     labelled = _labelled(30)
     rows = Rows(labelled.rows.sequences, np.zeros(30, np.int64), labelled.rows.locus, labelled.rows.block)

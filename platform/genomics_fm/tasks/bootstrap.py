@@ -16,6 +16,8 @@ from genomics_fm.tasks.problem import UNLABELLED, Problem
 
 SAMPLES = 1000
 FEWEST_SAMPLES = 100
+FEWEST_BLOCKS = 10
+"""With fewer blocks draws resemble each other and the interval is too narrow: nothing is to be claimed from it."""
 MOST_TOUCHED = 1_000_000_000
 """Rows × outputs × samples that a metric of ranks may touch: seconds. Above it fewer samples are drawn."""
 INTERVAL = (2.5, 97.5)  # percentiles
@@ -37,6 +39,8 @@ def interval(
     seed: int = 0,
 ) -> tuple[float, float]:
     """95 % percentile interval of a metric when whole blocks are drawn with replacement.
+
+    It is computed for any number of blocks; below `FEWEST_BLOCKS` nothing is to be claimed from it.
 
     Args:
         problem: the question.

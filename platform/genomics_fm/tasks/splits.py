@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from genomics_fm import randomness
 from genomics_fm.errors import InputError, require
-from genomics_fm.tasks import audit, clusters, parts
+from genomics_fm.tasks import audit, bootstrap, clusters, parts
 from genomics_fm.tasks.labelled import Labelled
 from genomics_fm.tasks.parts import Places
 from genomics_fm.tasks.problem import UNLABELLED
@@ -274,6 +274,9 @@ def _task(given: _Given, plan: _Plan, name: str) -> Task:
     splits: dict[str, Rows] = {split: rows.take(of) for split, of in index.items() if len(of)}
     carved = [SPLITS[one] for one in sorted(plan.ours) if plan.how == audit.OFFICIAL and SPLITS[one] in splits]
     sizes = np.bincount(given.families)
+    blocks = len(np.unique(splits["test"].block))
+    if blocks < bootstrap.FEWEST_BLOCKS:
+        plan.said.append(f"test has {blocks} independent blocks of rows: too few to claim anything from an interval")
     described = {
         "how": plan.how,
         "seed": given.seed,
