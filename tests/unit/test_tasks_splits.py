@@ -69,7 +69,7 @@ def _grouped(labelled: Labelled, group: Callable[[int], int]) -> Labelled:
 
 
 def _groups(made: task.Task, group: Callable[[int], int]) -> dict[str, set[int]]:
-    """Groups of each split; its rows' loci end in the row's number."""
+    """Groups of each split; `group` of a row that begins at 1,000 times its argument."""
     return {
         split: {group(int(one.split("-")[1][:-2]) // 1000) for one in of.locus} for split, of in made.splits.items()
     }
@@ -100,6 +100,14 @@ def test_groups_within_contigs_are_carved_and_drawn_whole() -> None:
     found = _groups(made, group)
     assert sum(map(len, found.values())) == len(set.union(*found.values())) == 200
     assert len(np.unique(made.test.block)) == len(found["test"])
+
+
+def test_blocks_that_share_a_group_go_together() -> None:
+    labelled = _labelled(2400, lambda row: f"20:{row * 50_000}-{row * 50_000 + 120}:+")
+    made = splits.divide(_grouped(labelled, lambda row: row % 1200))
+    assert made.about["split"]["how"] == "blocks" and made.calibration is not None
+    found = _groups(made, lambda thousand: thousand // 50 % 1200)
+    assert sum(map(len, found.values())) == len(set.union(*found.values())) > 1100
 
 
 @pytest.mark.parametrize("spread", [1, 80])
