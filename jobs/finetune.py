@@ -13,7 +13,7 @@ from typing import Any
 from genomics_fm import __version__
 from genomics_fm.artefacts import read_sealed_json, sha256_json, write_sealed_json
 from genomics_fm.errors import InputError
-from genomics_fm.tasks import hf_encoder
+from genomics_fm.tasks import audit, hf_encoder
 from genomics_fm.tasks import task as tasks
 from genomics_fm.tasks.task import Task
 from jobs import (
@@ -61,6 +61,7 @@ def run(config: FinetuneConfig) -> dict[str, Any]:
     names = vocabularies_of(config, tuple(encoder.vocabulary.names))
     folder = finetune_task.with_audit(folder, root, encoders.corpus_of(encoder))
     task = tasks.load(folder)
+    _refuse_leaks(task)
     for line in (*finetune_text.of_task(task), f"encoder: {encoder}"):
         say(f"[finetune] {line}")
     plan = finetune_arms.planned(config, str(folder), task.problem, str(encoder.folder), names, len(task.train))
@@ -81,6 +82,13 @@ def _refuse_question(config: FinetuneConfig, task: Task) -> None:
         raise InputError(f"{what}: a class of every base is not a question to pooled states; give full or lora")
     for name in config.encoder:
         hf_encoder.load(name)
+
+
+def _refuse_leaks(task: Task) -> None:
+    """Test rows in training, of a split that is not the publisher's (SPEC R28)."""
+    graded, split = task.about.get("audit", {}), task.about.get("split", {})
+    if graded.get("grade") == "A" and split.get("how") != audit.OFFICIAL:
+        raise InputError(f"{task.name}: {graded['verdict']}; leave them out, or divide its rows anew with --data")
 
 
 def _identity(plan: list[Planned], task: Task, encoder: Encoder) -> str:

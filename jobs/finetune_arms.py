@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from genomics_fm.artefacts import read_json_object, write_json
+from genomics_fm.artefacts import read_json_object, sha256_bytes, write_json
 from genomics_fm.errors import CorruptArtefact, EnvironmentFault
 from genomics_fm.tasks import baselines
 from genomics_fm.tasks.cnn_baseline import CnnConfig
@@ -19,6 +19,7 @@ from jobs import arms, identities, launch
 from jobs.arms import ArmConfig
 from jobs.finetune_config import FinetuneConfig
 from jobs.progress import Clock, rate, say, watched
+from jobs.stages import HASH_CHARACTERS
 
 PROGRESS, PROGRESS_SECONDS = "progress.json", 2.0
 """How far a trial is: a file, so that it can be read wherever the trial runs."""
@@ -48,18 +49,26 @@ class Planned:
     seed: int = 0
 
     @property
+    def seeded(self) -> bool:
+        """Whether another seed is another network."""
+        return self.trial is not None or self.name == baselines.CNN
+
+    @property
     def shown(self) -> str:
-        return f"{self.name}, seed {self.seed}" if self.trial else self.name
+        return f"{self.name}, seed {self.seed}" if self.seeded else self.name
 
     @property
     def folder(self) -> str:
-        return re.sub(r"[^A-Za-z0-9]+", "-", f"{self.name} seed{self.seed}" if self.trial else self.name).strip("-")
+        name = f"{self.name} seed{self.seed}" if self.seeded else self.name
+        if self.name.startswith(arms.FOREIGN):
+            name += f" {sha256_bytes(name.encode())[:HASH_CHARACTERS]}"  # hf:a_b and hf:a-b are two
+        return re.sub(r"[^A-Za-z0-9]+", "-", name).strip("-")
 
 
 def planned(
     config: FinetuneConfig, task: str, problem: Problem, encoder: str, names: Sequence[str], rows: int
 ) -> list[Planned]:
-    """Every arm: baselines, other people's encoders, and each vocabulary and seed from both starts.
+    """Every arm: baselines (the CNN with each seed), others' encoders, and each vocabulary and seed from both starts.
 
     Args:
         config: of the job.
@@ -75,6 +84,7 @@ def planned(
         config.trial, how=config.how, updates=updates, evaluations=evaluations, device="cuda" if config.gpu else "auto"
     )
     found = [Planned(name, task, cap=cap) for name in (*baselines.NAMES[problem.kind], *config.encoder)]
+    found += [Planned(baselines.CNN, task, cap=cap, seed=seed) for seed in range(1, config.seeds)]
     for seed in range(config.seeds):
         for name in sorted(names, key=lambda name: name not in LONGEST):
             for start in ("pretrained", "scratch"):

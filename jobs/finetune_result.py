@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from genomics_fm.inference.card import read_card
 from genomics_fm.inference.predicted import Predicted, read_predicted
@@ -14,58 +15,70 @@ from jobs import arms
 from jobs.finetune_arms import Planned
 
 PRETRAINED, SCRATCH = "pretrained", "scratch"
+COUNTED = "these intervals are over the test rows' clusters or places, one rival at a time; seeds are not counted in"
 Arm = dict[str, Any]
 
 
-def chosen(plan: Sequence[Planned], found: Sequence[Arm]) -> int:
-    """Place of the head: of the vocabulary with the best mean over seeds on validation, its best seed.
+def chosen(plan: Sequence[Planned], found: Sequence[Arm], start: str = PRETRAINED) -> int:
+    """Place of the trial of this start, of the vocabulary with the best mean over seeds on validation, its best seed.
 
-    Of equal ones the first by name, or the first seed; trials from scratch are no candidates.
+    Of equal ones the first by name, or the first seed. The head is the pretrained one.
     """
-    of = {place: one.trial for place, one in enumerate(plan) if one.trial and one.trial.start == PRETRAINED}
-    score = {place: float(found[place]["validation"][found[place]["metric"]]) for place in of}
+    of = {place: one.trial for place, one in enumerate(plan) if one.trial and one.trial.start == start}
+    score = {place: _validation(found[place]) for place in of}
     names = sorted({trial.vocabulary for trial in of.values()})
     mean = {name: np.mean([score[place] for place, trial in of.items() if trial.vocabulary == name]) for name in names}
     best = max(names, key=lambda name: mean[name])
     return max((place for place, trial in of.items() if trial.vocabulary == best), key=lambda place: score[place])
 
 
-def rivals(plan: Sequence[Planned], head: int) -> dict[str, int]:
-    """Places of what the head is compared with, by name: baselines, and the same trial from scratch."""
-    mine = plan[head].trial
-    found = {one.name: place for place, one in enumerate(plan) if one.trial is None}
-    for place, one in enumerate(plan):
-        alike = one.trial and mine and (one.trial.vocabulary, one.seed) == (mine.vocabulary, plan[head].seed)
-        if alike and one.trial and one.trial.start == SCRATCH:
-            found[one.name] = place
-    return found
+def _validation(arm: Arm) -> float:
+    return float(arm["validation"][arm["metric"]])
+
+
+def rivals(plan: Sequence[Planned], found: Sequence[Arm], head: int) -> dict[str, int]:
+    """Places of what the head is compared with, by name, each of its own best seed on validation.
+
+    Baselines, the head's vocabulary from scratch, and the vocabulary that is chosen from scratch if it is another.
+    """
+    scratch = {plan[chosen(plan, found, SCRATCH)].name, plan[head].name.replace(PRETRAINED, SCRATCH, 1)}
+    names = dict.fromkeys(one.name for one in plan if one.trial is None or one.name in scratch)
+    of = {name: [place for place, one in enumerate(plan) if one.name == name] for name in names}
+    return {name: max(places, key=lambda place: _validation(found[place])) for name, places in of.items()}
 
 
 def compared(task: Task, root: Path, plan: Sequence[Planned], found: Sequence[Arm], head: int) -> list[Arm]:
-    """The head against each rival on test rows: `difference` (head minus rival) and its paired `interval`.
+    """The head against each rival on test rows: `difference` (head minus rival), its paired `interval` and `blocks`.
 
-    `score_clean` is the rival's without the test rows that the audit grades A (SPEC R28), where there are any.
+    `score_clean` is the rival's, and `clean` the comparison, without the test rows that the audit grades A (SPEC R28),
+    where there are any: that is what decides.
     """
-    mine = predictions(task, root / plan[head].folder)
+    mine, rows = predictions(task, root / plan[head].folder), audit.clean_rows(task)
     listed = []
-    for name, place in rivals(plan, head).items():
-        theirs = predictions(task, root / plan[place].folder)
-        difference, low, high = bootstrap.difference(
-            task.problem, task.problem.metric, task.test.labels, mine.predictions, theirs.predictions, task.test.block
-        )
-        arm = found[place]
+    for name, place in rivals(plan, found, head).items():
+        theirs, arm = predictions(task, root / plan[place].folder), found[place]
         listed.append(
             {
                 "name": name,
                 "score": arm["test"][arm["metric"]],
                 "score_clean": clean_score(task, theirs),
-                "validation": arm["validation"][arm["metric"]],
-                "difference": difference,
-                "interval": [low, high],
+                "validation": _validation(arm),
                 "converged": arm["converged"],
+                **_difference(task, mine, theirs, np.arange(len(task.test))),
+                "clean": _difference(task, mine, theirs, rows) if len(rows) < len(task.test) else None,
             }
         )
     return listed
+
+
+def _difference(task: Task, mine: Predicted, theirs: Predicted, rows: NDArray[np.int64]) -> dict[str, Any]:
+    """Of some test rows; nothing but their number where there are none."""
+    test, blocks = task.test, len(np.unique(task.test.block[rows]))
+    if not len(rows):
+        return {"rows": 0, "blocks": 0, "difference": None, "interval": None}
+    ours, others = mine.predictions[rows], theirs.predictions[rows]
+    found = bootstrap.difference(task.problem, task.problem.metric, test.labels[rows], ours, others, test.block[rows])
+    return {"rows": len(rows), "blocks": blocks, "difference": found[0], "interval": list(found[1:])}
 
 
 def predictions(task: Task, folder: Path) -> Predicted:
@@ -110,24 +123,36 @@ def groups(plan: Sequence[Planned], found: Sequence[Arm]) -> list[Arm]:
 
 
 def verdict(head: Arm, comparisons: Sequence[Arm]) -> list[str]:
-    """What the comparison on test rows allows to say, in plain words; nothing of what has not converged."""
+    """What the comparison on test rows allows to say, in plain words.
+
+    Nothing of what has not converged, of fewer blocks than a bootstrap needs, or of rows that are in training.
+    """
     if head["converged"] is not True:
         known = "has not converged" if head["converged"] is False else "may not have converged: nobody looked"
         return [f"no verdict: the head {known}; train longer (--passes, --trial.updates) before you compare it"]
-    metric, lines = head["metric"], []
-    for one in comparisons:
-        low, high = one["interval"]
-        against = f"{one['name']} on test ({metric} {one['difference']:+.3f}, 95 % {low:+.3f} to {high:+.3f})"
-        if one["converged"] is False:
-            ahead = f", and is ahead all the same ({metric} {-one['difference']:+.3f})" if high < 0 else ""
-            lines.append(f"no verdict against {one['name']}: it has not converged{ahead}")
-        elif high < 0:
-            lines.append(f"the encoder LOSES to {against}")
-        elif low > 0:
-            lines.append(f"the encoder beats {against}")
-        else:
-            lines.append(f"the encoder cannot be told apart from {against}")
-    return lines
+    decisive = [one["clean"] or one for one in comparisons]
+    if decisive and (few := decisive[0])["blocks"] < bootstrap.FEWEST_BLOCKS:  # all answer the same rows
+        if not few["rows"]:
+            return ["no verdict: every test row is in training, too; divide the rows anew (--divide cluster)"]
+        least = f"fewer than {bootstrap.FEWEST_BLOCKS}; give more rows, or divide them another way"
+        return [f"no verdict: {few['rows']:,} test rows of {few['blocks']} independent clusters or places, {least}"]
+    return [*(_said(one, head["metric"]) for one in comparisons), *([COUNTED] if comparisons else [])]
+
+
+def _said(one: Arm, metric: str) -> str:
+    """Of one rival."""
+    decisive = one["clean"] or one
+    difference, (low, high) = decisive["difference"], decisive["interval"]
+    where = f"the {decisive['rows']:,} test rows that are not in training" if one["clean"] else "test"
+    against = f"{one['name']} on {where} ({metric} {difference:+.3f}, 95 % {low:+.3f} to {high:+.3f})"
+    if one["converged"] is False:
+        ahead = f", and is ahead all the same ({metric} {-difference:+.3f})" if high < 0 else ""
+        return f"no verdict against {one['name']}: it has not converged{ahead}"
+    if high < 0:
+        return f"the encoder LOSES to {against}"
+    if low > 0:
+        return f"the encoder beats {against}"
+    return f"the encoder cannot be told apart from {against}"
 
 
 def calibration(head: Path) -> dict[str, Any] | None:

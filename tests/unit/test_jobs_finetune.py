@@ -7,17 +7,15 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 
 from genomics_fm.artefacts import write_sealed_json
 from genomics_fm.commands.tasks import check
 from genomics_fm.errors import EnvironmentFault, InputError
-from genomics_fm.inference.card import read_card
-from genomics_fm.tasks import baselines, linear_baseline, read_data, registry, task
-from genomics_fm.tasks.problem import Kind, Problem
+from genomics_fm.tasks import linear_baseline, read_data, registry, task
+from genomics_fm.tasks.problem import Problem
 from genomics_fm.vocabulary.ensemble import Ensemble
-from jobs import arms, encoders, finetune, finetune_arms, finetune_result, finetune_task, finetune_text
+from jobs import arms, finetune, finetune_arms, finetune_task, finetune_text
 from jobs.config import parse
 from jobs.finetune_arms import Planned
 from jobs.finetune_config import FinetuneConfig, data_of, name_of, refuse_contradictions, vocabularies_of
@@ -93,7 +91,9 @@ def test_every_vocabulary_and_seed_starts_from_both_and_every_baseline_is_there(
     assert len({(t.vocabulary, t.start, t.seed) for t in trials}) == len(trials) == 12
     assert {t.how for t in trials} == {"lora"} and len({one.folder for one in plan}) == len(plan)
     others = [one.name for one in plan if one.trial is None]
-    assert others == ["majority", "GC and length", "k-mer logistic", "CNN", "hf:here"]
+    assert others == ["majority", "GC and length", "k-mer logistic", "CNN", "hf:here", "CNN", "CNN"]
+    assert [one.seed for one in plan if one.name == "CNN"] == [0, 1, 2]
+    assert len({Planned(name, "task").folder for name in ("hf:m/x_y", "hf:m/x-y", "hf:/m/x-y")}) == 3
 
 
 def test_an_arm_of_other_numbers_is_run_again(
@@ -143,67 +143,6 @@ def test_a_worker_that_is_lost_twice_is_one_line(lost: str, monkeypatch: pytest.
     monkeypatch.setattr(ray, "get", get)
     with pytest.raises(EnvironmentFault, match=r"majority: its worker was lost twice.*same command again"):
         finetune_arms._run(tmp_path, [Planned("majority", "t")], asked("--task", "x"), {}, lambda one, arm: None)
-
-
-def arm(validation: float, test: float = 0.5, converged: bool | None = True) -> dict[str, Any]:
-    scores = {"validation": {"mcc": validation}, "test": {"mcc": test}, "interval": [test - 0.1, test + 0.1]}
-    return {"metric": "mcc", **scores, "converged": converged, "seconds": 1.0, "chosen": {}, "rows_seen": 1000}
-
-
-def plan_of(*names: str, seeds: int = 2) -> list[Planned]:
-    config = asked("--task", "x", "--seeds", str(seeds))
-    return finetune_arms.planned(config, "task", BINARY, "encoder", names, 350)
-
-
-def test_the_vocabulary_is_chosen_by_its_mean_and_the_head_by_its_seed() -> None:
-    plan = plan_of("bpe", "kmer")
-    score = {("bpe", 0): 0.6, ("bpe", 1): 0.5, ("kmer", 0): 0.9, ("kmer", 1): 0.1}
-    found = [arm(score[t.vocabulary, t.seed] if (t := one.trial) and t.start == "pretrained" else 1.0) for one in plan]
-    best = finetune_result.chosen(plan, found)
-    assert plan[best].shown == "pretrained bpe, seed 0"
-    rivals = finetune_result.rivals(plan, best)
-    assert [*rivals] == ["majority", "GC and length", "k-mer logistic", "CNN", "scratch bpe"]
-    assert plan[rivals["scratch bpe"]].seed == 0
-
-
-def test_groups_are_means_over_seeds() -> None:
-    plan = plan_of("bpe")
-    found = [arm(0.1 * place, 0.2 * place, converged=place != 6) for place in range(len(plan))]
-    groups = {group["name"]: group for group in finetune_result.groups(plan, found)}
-    assert [one.name for one in plan][4:] == ["pretrained bpe", "scratch bpe"] * 2
-    pretrained = groups["pretrained bpe"]
-    assert (pretrained["test"], pretrained["low"], pretrained["high"]) == pytest.approx((1.0, 0.8, 1.2))
-    assert pretrained["converged"] is False and groups["scratch bpe"]["converged"] is True
-    assert groups["CNN"]["low"] == pytest.approx(0.5)
-    lines = finetune_text.table(list(groups.values()), "pretrained bpe", "mcc").splitlines()
-    assert lines[5].startswith("* pretrained bpe, mean of 2 seeds") and "seeds 0.800 to 1.200" in lines[5]
-    assert [line for line in lines if line.startswith("*")] == [lines[5]]
-
-
-def against(low: float, high: float, converged: bool | None = True) -> dict[str, Any]:
-    return {"name": "CNN", "difference": (low + high) / 2, "interval": [low, high], "converged": converged}
-
-
-@pytest.mark.parametrize(
-    ("one", "said"),
-    [
-        (against(-0.3, -0.1), r"the encoder LOSES to CNN on test \(mcc -0\.200, 95 % -0\.300 to -0\.100\)"),
-        (against(0.1, 0.3), "the encoder beats CNN"),
-        (against(-0.1, 0.3), "cannot be told apart from CNN"),
-        (against(0.1, 0.3, converged=False), "no verdict against CNN: it has not converged$"),
-        (against(-0.3, -0.1, converged=False), r"no verdict against CNN.* ahead all the same \(mcc \+0\.200\)"),
-    ],
-)
-def test_a_verdict_is_plain(one: dict[str, Any], said: str) -> None:
-    (line,) = finetune_result.verdict(arm(0.5), [one])
-    with pytest.raises(ValueError, match=said):
-        raise ValueError(line)
-
-
-@pytest.mark.parametrize(("converged", "said"), [(False, "has not converged"), (None, "may not have converged")])
-def test_nothing_is_said_of_a_head_that_has_not_converged(converged: bool | None, said: str) -> None:
-    (line,) = finetune_result.verdict(arm(0.5, converged=converged), [against(0.1, 0.3), against(-0.3, -0.1)])
-    assert line.startswith("no verdict") and said in line and "CNN" not in line
 
 
 def test_a_table_is_read_divided_and_audited_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -269,38 +208,3 @@ def test_a_task_without_an_audit_gets_one_and_a_folder_without_a_task_is_refused
         finetune_task.task_folder(asked("--task", f"{tmp_path}/none"), tmp_path / "runs", "x")
     with pytest.raises(InputError, match="not known"):
         finetune_task.task_folder(asked("--task", "no_such_set"), tmp_path / "runs", "x")
-
-
-def test_a_score_without_leaked_rows(tmp_path: Path) -> None:
-    made = task_of("classification")
-    about = {"audit": {"rows_in_train": [0, 1, 2]}}
-    leaky = dataclasses.replace(made, about=about)
-    perfect = np.eye(3, dtype=np.float32)[made.test.labels]
-    perfect[:3] = np.roll(perfect[:3], 1, axis=1)
-    predicted = finetune_result.Predicted.of(made.test, perfect)
-    assert finetune_result.clean_score(leaky, predicted) == 1.0 and predicted.score(made.problem) < 1.0
-    assert finetune_result.clean_score(made, predicted) is None
-
-
-@pytest.mark.parametrize("kind", ["multilabel", "regression", "per-base"])
-def test_every_kind_of_problem_comes_to_a_result(kind: Kind, vocabulary: Ensemble, tmp_path: Path) -> None:
-    made = task_of(kind)
-    about = {"audit": {"grade": "A", "verdict": "leaks", "rows_in_train": [0], "counts": {"A": 1}}}
-    task.save(tmp_path / "task", dataclasses.replace(made, about=about))
-    folder = encoder(tmp_path / "encoder", vocabulary)
-    flags = ("--task", "x", "--vocabulary", "kmer", "--trial.updates", "4", "--trial.evaluations", "4")
-    config = asked(*flags)
-    plan = finetune_arms.planned(config, str(tmp_path / "task"), made.problem, str(folder), ["kmer"], 60)
-    plan = [one for one in plan if one.trial or one.name == baselines.NAMES[kind][0]]
-    found = [finetune_arms._on_worker(dataclasses.asdict(one), str(tmp_path)) for one in plan]
-    opened = encoders.opened(folder, "asked for")
-    result = finetune._result(config, task.load(tmp_path / "task"), opened, tmp_path, plan, found)
-    names = [baselines.NAMES[kind][0], "scratch kmer"]
-    assert [one["name"] for one in result["comparisons"]] == names
-    assert result["clean"] is not None and result["clean"] != result["head"]["test"][made.problem.metric]
-    assert read_card(tmp_path / plan[1].folder / "config.json").metrics["baselines"].keys() == {*names}
-    registered = {"uri": "models:/x/2", "promoted": False, "why": "so"}
-    said = finetune_text.of_head(json.loads(json.dumps(result | {"registered": registered})))
-    assert said[-1] == "registered as models:/x/2, not champion: so"
-    assert f"chosen on validation: test {made.problem.metric}" in said[0] and "without 1 test rows" in said[2]
-    assert not list(tmp_path.glob(f"*/{finetune_arms.PROGRESS}"))
