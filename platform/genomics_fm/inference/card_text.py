@@ -71,7 +71,8 @@ def _input(card: HeadCard) -> dict[str, Any]:
     if card.thresholds:
         names = card.problem.names[1:] if card.problem.classes else card.problem.names
         for name, threshold in list(zip(names, card.thresholds, strict=True))[:NAMES_SHOWN]:
-            found[f"threshold of `{name}` with the best MCC on validation"] = f"{threshold:.3f}"
+            what = f"threshold of `{name}` with the best MCC on validation, of the uncalibrated output"
+            found[what] = f"{threshold:.3f}"
     return found
 
 
