@@ -47,6 +47,8 @@ class FinetuneConfig:
     licence: str = field(default="", metadata={"help": "of --data, for the head's card"})
     citation: str = field(default="", metadata={"help": "of --data, for the head's card"})
     seed: int = field(default=0, metadata={"help": "of background, of windows without a label, and of the split"})
+    crop: int = field(default=0, metadata={"help": "cut longer rows to their middle, in nt; 0: never"})
+    scored_rows: int = field(default=0, metadata={"help": "most rows each of validation, calibration and test; 0: all"})
     divide: str = field(default="auto", metadata={"help": "split by: auto, official, contig, blocks or cluster"})
     checkpoint: str = field(default="", metadata={"help": "encoder's folder; default: the newest, else a new one"})
     vocabulary: str = field(default="all", metadata={"help": "of the encoder's, one or A,B; all: each is tried"})
@@ -63,6 +65,8 @@ class FinetuneConfig:
     def __post_init__(self) -> None:
         for name in ("seeds", "passes", "concurrent"):
             require(getattr(self, name) >= 1, f"--{name}", getattr(self, name), "at least 1")
+        for name in ("crop", "scored_rows"):
+            require(getattr(self, name) >= 0, f"--{name.replace('_', '-')}", getattr(self, name), "0 or more")
         untouched = TrialConfig()
         for name in self.encoder:
             require(name.startswith(PREFIX), "--encoder", name, f"{PREFIX}FOLDER or {PREFIX}ID; ours is --checkpoint")

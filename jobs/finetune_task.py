@@ -7,8 +7,8 @@ from typing import Any, get_args
 
 from genomics_fm.artefacts import sha256_file
 from genomics_fm.corpus.manifest import Corpus
-from genomics_fm.errors import require
-from genomics_fm.tasks import audit, read_data, registry, splits
+from genomics_fm.errors import InputError, require
+from genomics_fm.tasks import audit, read_data, registry, splits, thinning
 from genomics_fm.tasks import task as tasks
 from genomics_fm.tasks.labelled import Labelled
 from genomics_fm.tasks.task import TASK_FILE, Task
@@ -42,12 +42,18 @@ def task_folder(config: FinetuneConfig, root: Path, name: str) -> Path:
     """
     if "/" in config.task or (config.task and (Path(config.task) / TASK_FILE).is_file()):
         tasks.load(Path(config.task))  # raises what is wrong with it
+        for name in ("crop", "scored_rows"):
+            if getattr(config, name):
+                raise InputError(f"--{name.replace('_', '-')}: a task's folder is taken as it is; leave it out")
         return Path(config.task).absolute()
     ways = get_args(splits.How)
     require(config.divide in ways, "--divide", config.divide, f"one of {', '.join(ways)}")
     inputs = [_identity(config), config.divide, config.seed, name]
     done = stage(root, "rows", inputs, lambda folder: _divided(config, folder, name))
-    return done.folder
+    if not (config.crop or config.scored_rows):
+        return done.folder
+    thinner = [done.hash, config.crop, config.scored_rows, config.seed]
+    return stage(root, "thinned", thinner, lambda folder: _thinned(config, tasks.load(done.folder), folder)).folder
 
 
 def _identity(config: FinetuneConfig) -> Any:
@@ -82,6 +88,14 @@ def _divided(config: FinetuneConfig, folder: Path, name: str) -> dict[str, Any]:
     labelled = _read(config)
     say(f"[data] {len(labelled.rows):,} rows read: {rate(len(labelled.rows), clock.seconds, 'rows')}")
     made = splits.divide(labelled, config.divide, seed=config.seed, name=name)  # type: ignore[arg-type]
+    tasks.save(folder, made)
+    return {"rows": {split: len(rows) for split, rows in made.splits.items()}, "hashes": made.hashes}
+
+
+def _thinned(config: FinetuneConfig, task: Task, folder: Path) -> dict[str, Any]:
+    made = thinning.cropped(task, config.crop) if config.crop else task
+    if config.scored_rows:
+        made = thinning.fewer_scored(made, config.scored_rows, config.seed)
     tasks.save(folder, made)
     return {"rows": {split: len(rows) for split, rows in made.splits.items()}, "hashes": made.hashes}
 

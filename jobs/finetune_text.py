@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from genomics_fm.tasks.task import Task
+from genomics_fm.tasks.thinning import THINNED
 
 SHOWN = 12
 """Classes, labels or targets that are listed."""
@@ -30,6 +31,11 @@ def of_task(task: Task) -> list[str]:
         lines.append(f"left out: {left_out:,} rows that contradict another row")
     if isinstance(division, dict):
         lines += [f"split by {division['how']}", *division.get("said", [])]
+    thinned = task.about.get(THINNED, {})
+    if "crop_bp" in thinned:
+        lines.append(f"sequences are cut to their middle {thinned['crop_bp']:,} nt")
+    if "scored_rows" in thinned:
+        lines.append(f"scored on at most {thinned['scored_rows']:,} rows of each split")
     if task.calibration is None:
         lines.append("too few rows for a calibration split: probabilities stay as trained, without sets or intervals")
     return [*lines, f"leaks: {audit.get('verdict', 'not audited')}"]

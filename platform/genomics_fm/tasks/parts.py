@@ -23,7 +23,7 @@ OVERFULL, UNDERFULL = 1.25, 0.5
 LARGEST_OF_PART = 0.2
 """A group with more of a carved part's rows than this stays where it is."""
 
-_LOCUS = re.compile(r"(.+):(\d+)-(\d+):[+.-]")
+LOCUS = re.compile(r"(.+):(\d+)-(\d+):[+.-]")
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ class Places:
 
 def places(locus: Sequence[str]) -> Places | None:
     """Where rows lie on a genome, or None unless all of them say so, and lie on few contigs."""
-    found = [_LOCUS.fullmatch(one) for one in locus]
+    found = [LOCUS.fullmatch(one) for one in locus]
     matches = [match for match in found if match]
     if not matches or len(matches) < len(found):
         return None
