@@ -24,6 +24,7 @@ from genomics_fm.report.svg import (
     segment,
     short,
     side_labels,
+    swatch,
     text,
 )
 
@@ -122,11 +123,7 @@ def legend(result: dict[str, Any]) -> Html:
         drawn = [polyline([(1, 8), (29, 8)], f"line {style}"), marker(line.shape, 15, 8, f"mark {style}")]
         items.append((line.name, drawn))
     items += [(name, [segment(1, 8, 29, 8, f"rule s-{key}")]) for name, key, _ in reference_lines(result)]
-    swatches = [
-        tag("li", tag("svg", *drawn, viewBox="0 0 30 16", class_="swatch", aria_hidden="true"), name)
-        for name, drawn in items
-    ]
-    return tag("ul", *swatches, class_="legend narrow")
+    return tag("ul", *(swatch(name, *drawn) for name, drawn in items), class_="legend narrow")
 
 
 def binned(x: list[float], y: list[float], wanted: int = LOSS_POINTS) -> list[tuple[float, float]]:
@@ -199,11 +196,7 @@ def loss_legend(pretraining: dict[str, Any]) -> Html:
     items = [(labels.vocabulary_name(name), f"line s-{name}") for name in loss_lines(pretraining)]
     if finite(pretraining.get("uniform_loss")) is not None:
         items.append(("uniform guess", "rule s-majority"))
-    swatches = [
-        tag("li", tag("svg", segment(1, 8, 29, 8, style), viewBox="0 0 30 16", class_="swatch", aria_hidden="true"), n)
-        for n, style in items
-    ]
-    return tag("ul", *swatches, class_="legend narrow")
+    return tag("ul", *(swatch(name, segment(1, 8, 29, 8, style)) for name, style in items), class_="legend narrow")
 
 
 def whisker(entry: dict[str, Any], value: float | None, domain: tuple[float, float], style: str) -> Html | None:

@@ -21,6 +21,7 @@ from genomics_fm.report.svg import (
     segment,
     short,
     side_labels,
+    swatch,
     text,
 )
 
@@ -42,12 +43,6 @@ STYLE = """
 .spike{fill:none;stroke:var(--ink);stroke-width:1.4}
 .rule.order-5{stroke:var(--soft);stroke-dasharray:2 4}.rule.order-11{stroke:var(--ink);stroke-dasharray:8 3}
 .line.plain{stroke:var(--accent);stroke-width:1.8}.faint.plain{stroke:var(--accent)}
-.panels{display:grid;grid-template-columns:repeat(auto-fill,minmax(300px,1fr));gap:14px 20px;margin:8px 0}
-.pairs{display:grid;grid-template-columns:repeat(auto-fit,minmax(420px,1fr));gap:14px 24px;margin:8px 0}
-.panels figure,.pairs figure{margin:0}
-.panels figcaption,.pairs figcaption{margin:0 0 2px;color:var(--ink);font-weight:600;font-size:.92rem}
-.keys{display:flex}
-@media (max-width:640px){.panels,.pairs{grid-template-columns:1fr}}
 """
 
 
@@ -160,15 +155,11 @@ def legend(curves: Curves) -> Html:
     if curves.uniform is not None:
         lines.append(("uniform guess", "rule s-majority"))
     kinds = list(dict.fromkeys(mark.kind for mark in curves.marks))
-    keys = [_swatch(kind, segment(15, 1, 15, 15, MARKS.get(kind, OTHER_MARK))) for kind in kinds]
-    keys += [_swatch("spike", marker("diamond", 15, 8, "spike"))] if curves.spikes else []
-    names = tag("ul", *(_swatch(name, segment(1, 8, 29, 8, style)) for name, style in lines), class_="legend narrow")
+    keys = [swatch(kind, segment(15, 1, 15, 15, MARKS.get(kind, OTHER_MARK))) for kind in kinds]
+    keys += [swatch("spike", marker("diamond", 15, 8, "spike"))] if curves.spikes else []
+    names = tag("ul", *(swatch(name, segment(1, 8, 29, 8, style)) for name, style in lines), class_="legend narrow")
     marks = tag("ul", *keys, class_="legend keys") if keys else None
     return tag("div", names, marks)
-
-
-def _swatch(name: str, drawn: Html) -> Html:
-    return tag("li", tag("svg", drawn, viewBox="0 0 30 16", class_="swatch", aria_hidden="true"), name)
 
 
 def over_steps(

@@ -17,6 +17,7 @@ from genomics_fm.report.svg import (
     polyline,
     short,
     side_labels,
+    swatch,
 )
 
 FRAMES = (Frame(width=940, height=340, left=74, right=260), Frame(width=380, height=300, left=70))
@@ -85,6 +86,5 @@ def curve_legend(lines: Lines) -> Html:
     for line in _series(lines, ""):
         style = f"s-{line.key}" + (" hollow" if line.hollow else "")
         drawn = [polyline([(1, 8), (29, 8)], f"line {style}"), marker(line.shape, 15, 8, f"mark {style}")]
-        swatch = tag("svg", *drawn, viewBox="0 0 30 16", class_="swatch", aria_hidden="true")
-        items.append(tag("li", swatch, line.name))
+        items.append(swatch(line.name, *drawn))
     return tag("ul", *items, class_="legend narrow")

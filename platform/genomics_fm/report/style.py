@@ -75,6 +75,12 @@ ol{padding-left:1.4em}
 .legend{list-style:none;padding:0;margin:8px 0 0;gap:6px 16px;flex-wrap:wrap;font-size:.9rem}
 .legend li{display:flex;align-items:center;gap:8px}
 .swatch{width:30px;height:16px;flex:none}
+.panels{display:grid;grid-template-columns:repeat(auto-fill,minmax(300px,1fr));gap:14px 20px;margin:8px 0}
+.pairs{display:grid;grid-template-columns:repeat(auto-fit,minmax(420px,1fr));gap:14px 24px;margin:8px 0}
+.panels figure,.pairs figure{margin:0}
+.panels figcaption,.pairs figcaption{margin:0 0 2px;color:var(--ink);font-weight:600;font-size:.92rem}
+.keys{display:flex}
+@media (max-width:640px){.panels,.pairs{grid-template-columns:1fr}}
 @media (max-width:640px){main{padding:18px 12px 40px}section{padding:14px;border-radius:8px}h1{font-size:1.4rem}
 .wide{display:none}.plot.narrow{display:block}.legend.narrow{display:flex}
 .tiles{grid-template-columns:1fr 1fr;gap:8px}.tiles li{padding:10px 12px}.tiles b{font-size:1.25rem}

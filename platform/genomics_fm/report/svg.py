@@ -113,6 +113,11 @@ def polyline(points: Sequence[tuple[float, float]], class_: str) -> Html:
     return tag("polyline", points=" ".join(f"{x:.1f},{y:.1f}" for x, y in points), class_=class_)
 
 
+def swatch(name: str, *drawn: Html) -> Html:
+    """An item of a legend: what is drawn, at most 30 by 16, and its name."""
+    return tag("li", tag("svg", *drawn, viewBox="0 0 30 16", class_="swatch", aria_hidden="true"), name)
+
+
 def axes(
     frame: Frame, x_ticks: Sequence[tuple[float, str]], y_ticks: Sequence[tuple[float, str]], names: Sequence[str]
 ) -> Html:
