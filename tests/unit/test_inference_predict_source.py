@@ -90,3 +90,30 @@ def test_what_cannot_be_asked_is_refused_in_one_line(tmp_path, genome, name, tex
     with pytest.raises(InputError, match=words) as caught:
         items(write(tmp_path / name, text), genome if with_genome else None)
     assert "\n" not in str(caught.value)
+
+
+def test_files_longer_than_what_is_held_give_the_same_and_name_the_same_lines(tmp_path, genome, monkeypatch):
+    draws = [(name, start) for start in range(40) for name in ("chr2", "chr1")]
+    bed = write(tmp_path / "in.bed", "".join(f"{name}\t{start}\t{start + 20}\n" for name, start in draws))
+    sequences = random_sequences(25, seed=4, low=20, high=30)
+    csv = write(tmp_path / "in.csv", "sequence\n" + "\n".join(sequences) + "\n\nACGT\n")
+    pq.write_table(pa.table({"sequence": [*sequences, "ACGT"], "other": range(26)}), tmp_path / "in.parquet")
+    whole = items(bed, genome)
+    monkeypatch.setattr(predict_source, "PLACES_HELD", 7)
+    monkeypatch.setattr(predict_source, "ROWS_HELD", 4)
+    assert items(bed, genome) == whole
+    assert [item.sequence for _, item in whole[:2]] == [TWO[:20], ONE[:20]]
+    for path, last, words in [
+        (csv, f"{csv}:26", r"in\.csv:28: .*4 nt"),
+        (str(tmp_path / "in.parquet"), None, "row 26"),
+    ]:
+        monkeypatch.setattr(predict_source, "CHUNK_SEQUENCES", 5)
+        chunks = Source(path).chunks(FAMILIAR)
+        found = [item for _, chunk in zip(range(5), chunks, strict=False) for item in chunk]
+        assert [item.sequence for _, item in found] == sequences
+        assert last in (None, found[-1][0])
+        with pytest.raises(InputError, match=words):
+            next(chunks)
+    late = write(tmp_path / "late.bed", "chr1\t0\t20\n" * 9 + "chr9\t0\t20\n")
+    with pytest.raises(InputError, match=r"late\.bed:10: no contig 'chr9'"):
+        items(late, genome)

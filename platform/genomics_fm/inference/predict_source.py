@@ -1,7 +1,7 @@
 """The sequences a file asks a head about: FASTA or GenBank, a table of sequences, or places in a genome."""
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from genomics_fm.errors import InputError
@@ -9,10 +9,14 @@ from genomics_fm.genome.reader import read_genome
 from genomics_fm.inference.sequences import Familiar, Prepared
 from genomics_fm.tasks import table as tables
 from genomics_fm.tasks.layout import CONTIG_COLUMNS, END, START, Layout
-from genomics_fm.tasks.places import Genome, contig_column, cut, read_bed_table
+from genomics_fm.tasks.places import Genome, contig_column, cut, stream_bed_tables
 from genomics_fm.tasks.table import Table
 
 CHUNK_SEQUENCES = 1_024
+ROWS_HELD = 1 << 14
+"""Rows of a table of sequences in memory at once."""
+PLACES_HELD = 1 << 18
+"""Places in memory at once, with their sequences; the genome is read once for as many."""
 SEQUENCE, NAME, STRAND = "sequence", "name", "strand"
 _BED = (".bed", ".narrowpeak", ".broadpeak")
 _TABLE = (".csv", ".tsv", ".parquet")
@@ -40,7 +44,7 @@ class Source:
     def chunks(self, familiar: Familiar) -> Iterator[list[Item]]:
         """Names and prepared sequences in file order, `CHUNK_SEQUENCES` at a time.
 
-        FASTA and GenBank are streamed; tables and places are held in memory whole.
+        All are streamed: a contig, `ROWS_HELD` rows of a table, or `PLACES_HELD` places are in memory at once.
 
         Raises:
             InputError: the file or the genome is refused, or a sequence is too short or too long.
@@ -54,7 +58,7 @@ class Source:
         for suffix in _COMPRESSED:
             name = name.removesuffix(suffix)
         if name.endswith(_BED):
-            return self._places(read_bed_table(self.location, NAME, STRAND), familiar)
+            return self._places(stream_bed_tables(self.location, NAME, STRAND, PLACES_HELD), familiar)
         if name.endswith(_TABLE):
             return self._table(familiar)
         if self.genome is not None:
@@ -69,27 +73,30 @@ class Source:
             yield contig.name, Prepared(contig.sequence, said)
 
     def _table(self, familiar: Familiar) -> Iterator[Item]:
-        table = tables.read(self.location, (SEQUENCE, NAME, STRAND, START, END, *CONTIG_COLUMNS))
-        if contig_column(table) and (self.genome is not None or SEQUENCE not in table.columns):
-            if SEQUENCE in table.columns:
+        columns = (SEQUENCE, NAME, STRAND, START, END, *CONTIG_COLUMNS)
+        names = next(tables.stream(self.location, columns, 1))
+        if contig_column(names) and (self.genome is not None or SEQUENCE not in names.columns):
+            if SEQUENCE in names.columns:
                 raise InputError(f"{self.location}: sequences and a genome; leave --genome away, or that column")
-            return self._places(table, familiar)
+            return self._places(tables.stream(self.location, columns, PLACES_HELD), familiar)
         if self.genome is not None:
             raise InputError(f"{self.location}: a genome, but no contig, start and end; leave --genome away")
-        return self._sequences(table, familiar)
+        return self._sequences(tables.stream(self.location, columns, ROWS_HELD), familiar)
 
-    def _sequences(self, table: Table, familiar: Familiar) -> Iterator[Item]:
-        names = table.columns.get(NAME, [""] * len(table))
-        for row, (name, text) in enumerate(zip(names, table.column(SEQUENCE), strict=True)):
-            where = table.where(row)
-            yield (where if name in _NAMELESS else name), familiar.prepare(text, f"{where}: column {SEQUENCE!r}")
+    def _sequences(self, pieces: Iterable[Table], familiar: Familiar) -> Iterator[Item]:
+        for table in pieces:
+            names = table.columns.get(NAME, [""] * len(table))
+            for row, (name, text) in enumerate(zip(names, table.column(SEQUENCE), strict=True)):
+                where = table.where(row)
+                yield (where if name in _NAMELESS else name), familiar.prepare(text, f"{where}: column {SEQUENCE!r}")
 
-    def _places(self, table: Table, familiar: Familiar) -> Iterator[Item]:
+    def _places(self, pieces: Iterable[Table], familiar: Familiar) -> Iterator[Item]:
         if self.genome is None:
             raise InputError(f"{self.location}: places without a genome; give the one they lie in with --genome")
-        found = cut(table, Genome(self.genome), Layout(stranded=self.stranded, strand=STRAND))
-        names = table.columns.get(NAME, [""] * len(table))
-        for row, (name, locus, sequence) in enumerate(zip(names, found.locus, found.sequences, strict=True)):
-            familiar.check_length(len(sequence), table.where(row))
-            prepared = Prepared(sequence, familiar.reservations(sequence))
-            yield (locus if name in _NAMELESS else name), prepared
+        for table in pieces:
+            found = cut(table, Genome(self.genome), Layout(stranded=self.stranded, strand=STRAND))
+            names = table.columns.get(NAME, [""] * len(table))
+            for row, (name, locus, sequence) in enumerate(zip(names, found.locus, found.sequences, strict=True)):
+                familiar.check_length(len(sequence), table.where(row))
+                prepared = Prepared(sequence, familiar.reservations(sequence))
+                yield (locus if name in _NAMELESS else name), prepared

@@ -1,6 +1,8 @@
 """Rows given by where they lie: read from BED or a table, and cut out of a genome."""
 
+import itertools
 import re
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -66,17 +68,26 @@ def read_bed_table(location: str, label: str, strand: str) -> Table:
     Raises:
         InputError: a line that is no interval, or a file without any.
     """
-    rows = list(stream_bed(location, {}))
-    if not rows:
+    (table,) = stream_bed_tables(location, label, strand, sys.maxsize)
+    return table
+
+
+def stream_bed_tables(location: str, label: str, strand: str, rows: int) -> Iterator[Table]:
+    """As `read_bed_table`, in tables of at most so many rows, one in memory at a time."""
+    intervals = stream_bed(location, {})
+    found = False
+    while part := list(itertools.islice(intervals, rows)):
+        found = True
+        columns = {
+            CONTIG_COLUMNS[0]: [row.contig for row in part],
+            START: [str(row.start) for row in part],
+            END: [str(row.end) for row in part],
+            label: [row.name.strip() for row in part],
+            strand: [row.strand for row in part],
+        }
+        yield Table(location, tuple(columns), columns, [row.line for row in part])
+    if not found:
         raise InputError(f"{location}: no intervals; give a BED file with some")
-    columns = {
-        CONTIG_COLUMNS[0]: [row.contig for row in rows],
-        START: [str(row.start) for row in rows],
-        END: [str(row.end) for row in rows],
-        label: [row.name.strip() for row in rows],
-        strand: [row.strand for row in rows],
-    }
-    return Table(location, tuple(columns), columns, [row.line for row in rows])
 
 
 def contig_column(table: Table) -> str:

@@ -2,6 +2,8 @@
 
 import codecs
 import csv
+import itertools
+import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -82,10 +84,22 @@ def read(location: str, wanted: Sequence[str]) -> Table:
     Raises:
         InputError: no such file, no table, or a line that is not one of it; `file:line: what; what to do`.
     """
-    table = _read_parquet(location, wanted) if _is_parquet(location) else _read_text(location, wanted)
-    if not len(table):
+    first, *rest = stream(location, wanted, sys.maxsize)
+    if not rest:
+        return first
+    pieces = (first, *rest)
+    columns = {name: [value for piece in pieces for value in piece.columns[name]] for name in first.columns}
+    return Table(location, first.names, columns, [line for piece in pieces for line in piece.lines], first.unit)
+
+
+def stream(location: str, wanted: Sequence[str], rows: int) -> Iterator[Table]:
+    """As `read`, in tables of at most so many rows, one in memory at a time."""
+    found = False
+    for table in (_stream_parquet if _is_parquet(location) else _stream_text)(location, wanted, rows):
+        found = True
+        yield table
+    if not found:
         raise InputError(f"{location}: a header and no rows; give labelled rows")
-    return table
 
 
 def header(location: str, text: str, wanted: Sequence[str]) -> tuple[list[str], str]:
@@ -109,27 +123,30 @@ def _is_parquet(location: str) -> bool:
     return location.endswith(".parquet") or source.head(location, len(_PARQUET)) == _PARQUET
 
 
-def _read_text(location: str, wanted: Sequence[str]) -> Table:
+def _stream_text(location: str, wanted: Sequence[str], rows: int) -> Iterator[Table]:
     text = ((number, line) for number, line in _lines(location) if line and not line.isspace())
     number, first = next(text, (1, ""))
     if number != 1 or not first:
         raise InputError(f"{location}:1: a blank line; begin the file with the names of its columns")
     names, delimiter = header(location, first, wanted)
     kept = [(place, name) for place, name in enumerate(names) if name in wanted]
-    columns: dict[str, list[str]] = {name: [] for _, name in kept}
-    appends = [(place, columns[name].append) for place, name in kept]
-    lines: list[int] = []
-    for number, line in text:
-        fields = _fields(location, number, line, delimiter)
-        if len(fields) != len(names):
-            raise InputError(
-                f"{location}:{number}: {len(fields)} columns under a header of {len(names)}; mend the line, "
-                "and put a value that holds a separator in quotes"
-            )
-        lines.append(number)
-        for place, append in appends:
-            append(fields[place])
-    return Table(location, tuple(names), columns, lines)
+    while True:
+        columns: dict[str, list[str]] = {name: [] for _, name in kept}
+        appends = [(place, columns[name].append) for place, name in kept]
+        lines: list[int] = []
+        for number, line in itertools.islice(text, rows):
+            fields = _fields(location, number, line, delimiter)
+            if len(fields) != len(names):
+                raise InputError(
+                    f"{location}:{number}: {len(fields)} columns under a header of {len(names)}; mend the line, "
+                    "and put a value that holds a separator in quotes"
+                )
+            lines.append(number)
+            for place, append in appends:
+                append(fields[place])
+        if not lines:
+            return
+        yield Table(location, tuple(names), columns, lines)
 
 
 def _fields(location: str, number: int, line: str, delimiter: str) -> list[str]:
@@ -172,20 +189,26 @@ def _decoded(location: str, number: int, line: bytes) -> str:
         ) from error
 
 
-def _read_parquet(location: str, wanted: Sequence[str]) -> Table:
+def _stream_parquet(location: str, wanted: Sequence[str], rows: int) -> Iterator[Table]:
     if not Path(location).is_file():
         raise InputError(f"{location}: no such file; check the path")
     try:
         with pq.ParquetFile(location) as file:
-            names = file.schema_arrow.names
-            found, rows = file.read([name for name in names if name in wanted]), file.metadata.num_rows
+            names, total = tuple(file.schema_arrow.names), file.metadata.num_rows
+            kept = [name for name in names if name in wanted]
+            if not kept and total:
+                yield Table(location, names, {}, range(1, total + 1), "row")
+                return
+            done = 0
+            for batch in file.iter_batches(min(rows, max(total, 1)), columns=kept):
+                columns = {name: _as_text(location, name, batch[name]) for name in kept}
+                yield Table(location, names, columns, range(done + 1, done + len(batch) + 1), "row")
+                done += len(batch)
     except (pa.ArrowException, OSError) as error:
         raise InputError(f"{location}: not readable as Parquet; write it again, or give CSV") from error
-    columns = {name: _as_text(location, name, found[name]) for name in found.column_names}
-    return Table(location, tuple(names), columns, range(1, rows + 1), "row")
 
 
-def _as_text(location: str, name: str, column: pa.ChunkedArray) -> list[str]:
+def _as_text(location: str, name: str, column: pa.Array) -> list[str]:
     kind = column.type
     if pa.types.is_dictionary(kind):
         return _as_text(location, name, column.cast(kind.value_type))
