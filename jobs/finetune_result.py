@@ -1,6 +1,6 @@
 """What a finetuning came to: the head that validation chooses, everything it is compared with, and what may be said."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,13 +9,16 @@ from numpy.typing import NDArray
 
 from genomics_fm.inference.card import read_card
 from genomics_fm.inference.predicted import Predicted, read_predicted
-from genomics_fm.tasks import audit, bootstrap, metrics
+from genomics_fm.tasks import audit, bootstrap, comparison, metrics
 from genomics_fm.tasks.task import Task
 from jobs import arms
 from jobs.finetune_arms import Planned
 
 PRETRAINED, SCRATCH = "pretrained", "scratch"
-COUNTED = "these intervals are over the test rows' clusters or places, one rival at a time; seeds are not counted in"
+COUNTED = (
+    "intervals are over the test rows' clusters or places, one rival at a time; p is Holm's over {rivals}; "
+    "seeds are not counted in"
+)
 Arm = dict[str, Any]
 
 
@@ -48,37 +51,41 @@ def rivals(plan: Sequence[Planned], found: Sequence[Arm], head: int) -> dict[str
 
 
 def compared(task: Task, root: Path, plan: Sequence[Planned], found: Sequence[Arm], head: int) -> list[Arm]:
-    """The head against each rival on test rows: `difference` (head minus rival), its paired `interval` and `blocks`.
+    """The head against each rival on test rows: `difference` (head minus rival) and the rest of `_differences`.
 
     `score_clean` is the rival's, and `clean` the comparison, without the test rows that the audit grades A (SPEC R28),
     where there are any: that is what decides.
     """
     mine, rows = predictions(task, root / plan[head].folder), audit.clean_rows(task)
-    listed = []
-    for name, place in rivals(plan, found, head).items():
-        theirs, arm = predictions(task, root / plan[place].folder), found[place]
-        listed.append(
-            {
-                "name": name,
-                "score": arm["test"][arm["metric"]],
-                "score_clean": clean_score(task, theirs),
-                "validation": _validation(arm),
-                "converged": arm["converged"],
-                **_difference(task, mine, theirs, np.arange(len(task.test))),
-                "clean": _difference(task, mine, theirs, rows) if len(rows) < len(task.test) else None,
-            }
-        )
-    return listed
+    places = rivals(plan, found, head)
+    theirs = {name: predictions(task, root / plan[place].folder) for name, place in places.items()}
+    whole = _differences(task, mine, theirs, np.arange(len(task.test)))
+    clean = _differences(task, mine, theirs, rows) if len(rows) < len(task.test) else dict.fromkeys(theirs)
+    return [
+        {
+            "name": name,
+            "score": found[place]["test"][found[place]["metric"]],
+            "score_clean": clean_score(task, theirs[name]),
+            "validation": _validation(found[place]),
+            "converged": found[place]["converged"],
+            **whole[name],
+            "clean": clean[name],
+        }
+        for name, place in places.items()
+    ]
 
 
-def _difference(task: Task, mine: Predicted, theirs: Predicted, rows: NDArray[np.int64]) -> dict[str, Any]:
-    """Of some test rows; nothing but their number where there are none."""
-    test, blocks = task.test, len(np.unique(task.test.block[rows]))
+def _differences(
+    task: Task, mine: Predicted, theirs: Mapping[str, Predicted], rows: NDArray[np.int64]
+) -> dict[str, dict[str, Any]]:
+    """Of some test rows, by rival: `rows`, and a `comparison.Difference` as JSON; None of all where there are none."""
+    test = task.test
     if not len(rows):
-        return {"rows": 0, "blocks": 0, "difference": None, "interval": None}
-    ours, others = mine.predictions[rows], theirs.predictions[rows]
-    found = bootstrap.difference(task.problem, task.problem.metric, test.labels[rows], ours, others, test.block[rows])
-    return {"rows": len(rows), "blocks": blocks, "difference": found[0], "interval": list(found[1:])}
+        nothing = dict.fromkeys(("difference", "interval", "p", "p_adjusted", "sign"))
+        return {name: {"rows": 0, "blocks": 0, **nothing} for name in theirs}
+    others = {name: one.predictions[rows] for name, one in theirs.items()}
+    found = comparison.compare(task.problem, test.labels[rows], mine.predictions[rows], others, test.block[rows])
+    return {name: {"rows": len(rows), **one.to_json()} for name, one in found.items()}
 
 
 def predictions(task: Task, folder: Path) -> Predicted:
@@ -136,23 +143,23 @@ def verdict(head: Arm, comparisons: Sequence[Arm]) -> list[str]:
             return ["no verdict: every test row is in training, too; divide the rows anew (--divide cluster)"]
         least = f"fewer than {bootstrap.FEWEST_BLOCKS}; give more rows, or divide them another way"
         return [f"no verdict: {few['rows']:,} test rows of {few['blocks']} independent clusters or places, {least}"]
-    return [*(_said(one, head["metric"]) for one in comparisons), *([COUNTED] if comparisons else [])]
+    if not comparisons:
+        return []
+    rivals = "1 rival" if len(comparisons) == 1 else f"{len(comparisons)} rivals"
+    return [*(_said(one, head["metric"]) for one in comparisons), COUNTED.format(rivals=rivals)]
 
 
 def _said(one: Arm, metric: str) -> str:
-    """Of one rival."""
+    """Of one rival; p decides, which counts all of them."""
     decisive = one["clean"] or one
-    difference, (low, high) = decisive["difference"], decisive["interval"]
+    difference, (low, high), p = decisive["difference"], decisive["interval"], decisive["p_adjusted"]
     where = f"the {decisive['rows']:,} test rows that are not in training" if one["clean"] else "test"
-    against = f"{one['name']} on {where} ({metric} {difference:+.3f}, 95 % {low:+.3f} to {high:+.3f})"
+    measured = f"{metric} {difference:+.3f}, 95 % {low:+.3f} to {high:+.3f}, p {p:.2g}"
     if one["converged"] is False:
-        ahead = f", and is ahead all the same ({metric} {-difference:+.3f})" if high < 0 else ""
+        ahead = f", and is ahead all the same ({metric} {-difference:+.3f}, p {p:.2g})" if decisive["sign"] < 0 else ""
         return f"no verdict against {one['name']}: it has not converged{ahead}"
-    if high < 0:
-        return f"the encoder LOSES to {against}"
-    if low > 0:
-        return f"the encoder beats {against}"
-    return f"the encoder cannot be told apart from {against}"
+    said = {1: "beats", -1: "LOSES to", 0: "cannot be told apart from"}[decisive["sign"]]
+    return f"the encoder {said} {one['name']} on {where} ({measured})"
 
 
 def calibration(head: Path) -> dict[str, Any] | None:

@@ -12,7 +12,7 @@ from genomics_fm.artefacts import sha256_file, sha256_json
 from genomics_fm.errors import EnvironmentFault, InputError
 from genomics_fm.inference.predicted import read_predicted
 from genomics_fm.model.weights import WEIGHTS
-from genomics_fm.tasks import bootstrap, cnn, coding_baselines, results
+from genomics_fm.tasks import cnn, coding_baselines, comparison, results
 from genomics_fm.tasks.fractions import nested_subset
 from genomics_fm.tasks.rows import Rows
 from genomics_fm.tasks.task import Task, load
@@ -218,15 +218,10 @@ def _run_arms(root: Path, planned: list[ArmConfig], concurrent: int) -> tuple[li
     return [arms.run(arm, arm_folder(root, arm.trial)) for arm in planned], nodes
 
 
-def test_predictions(arm: dict[str, Any], task: Task) -> np.ndarray:
-    """Probabilities of both classes for an arm's test rows, (N, 2)."""
-    return read_predicted(Path(arm["head"]) / arms.TEST, task.problem).predictions
-
-
 def compare(task: Task, found: list[dict[str, Any]], reference: list[results.ArmResult]) -> list[dict[str, Any]]:
     """Paired differences of test MCC: pretrained against scratch, k-mer against BPE, the best arm against baselines.
 
-    Arms of the first seed; the best arm is chosen on validation.
+    Arms of the first seed; the best arm is chosen on validation. `p_adjusted` is Holm's over all of them.
     """
     first = [arm for arm in found if arm["seed"] == 0]
     guesses = {_label(arm): read_predicted(Path(arm["head"]) / arms.TEST, task.problem).predictions for arm in first}
@@ -243,14 +238,18 @@ def compare(task: Task, found: list[dict[str, Any]], reference: list[results.Arm
             name = f"{baseline.name}, {baseline.fraction:.0%} (same cap)"
             guesses[name] = baseline.test_predictions
             pairs.append((_label(best), name))
-    compared = []
-    for a, b in pairs:
-        if a in guesses and b in guesses:
-            difference, low, high = bootstrap.difference(
-                task.problem, "mcc", task.test.labels, guesses[a], guesses[b], task.test.block
-            )
-            compared.append({"a": a, "b": b, "difference": difference, "interval": [low, high]})
-    return compared
+    return _differences(task, guesses, [(a, b) for a, b in pairs if a in guesses and b in guesses])
+
+
+def _differences(task: Task, guesses: dict[str, np.ndarray], pairs: list[tuple[str, str]]) -> list[dict[str, Any]]:
+    """Of each pair by name, a minus b; one family for Holm."""
+    test, found = task.test, {}
+    for a in dict.fromkeys(a for a, _ in pairs):
+        rivals = {b: guesses[b] for first, b in pairs if first == a}
+        found[a] = comparison.compare(task.problem, test.labels, guesses[a], rivals, test.block)
+    listed = [found[a][b] for a, b in pairs]
+    together = zip(pairs, listed, comparison.holm([one.p for one in listed]), strict=True)
+    return [{"a": a, "b": b, **dataclasses.replace(one, p_adjusted=p).to_json()} for (a, b), one, p in together]
 
 
 def _label(arm: dict[str, Any]) -> str:

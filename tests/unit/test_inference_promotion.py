@@ -11,6 +11,8 @@ from genomics_fm.tasks.results import of_two
 from genomics_fm.tasks.rows import Rows
 from tests.heads import PROBLEM, random_sequences, rows_of, write_head
 
+WITHOUT_DOUBT = (("good", 0, 0.95), ("poor", 1, 0.55))
+
 
 def test_the_first_needs_no_incumbent(tmp_path):
     decision = decide(write_head(tmp_path / "a", correct=0.5), None)
@@ -37,6 +39,21 @@ def test_better_by_chance_is_not_enough(tmp_path):
     decision = decide(a, b)
     assert not decision.promote
     assert decision.interval[0] <= 0 < decision.difference
+
+
+def test_too_few_blocks_promote_nothing(tmp_path):
+    folders = [write_head(tmp_path / name, seed=seed, correct=right) for name, seed, right in WITHOUT_DOUBT]
+    for blocks, promoted in ((10, True), (9, False)):
+        for folder in folders:
+            rows = head_module.read_validation(folder)
+            block = np.arange(len(rows.labels)) % blocks
+            replace_rows(folder, Predicted(rows.locus, block, rows.labels, rows.predictions))
+        decision = decide(*folders)
+        assert decision.promote is promoted and decision.interval[0] > 0
+    assert decision.why.endswith(
+        "9 blocks: fewer than 10 independent clusters or places decide nothing, so the champion stays"
+    )
+    assert decide(folders[0], None).promote
 
 
 def test_the_test_metric_plays_no_part(tmp_path):
@@ -84,7 +101,11 @@ def rewrite_labels(folder, labels):
     """Give a head other validation labels, of which it gets 90 % right."""
     rows = head_module.read_validation(folder)
     right = (rows.predictions[:, 1] >= 0.5) == rows.labels
-    rows = Predicted(rows.locus, rows.block, labels, of_two(np.where(right == labels, 0.9, 0.1)))
+    replace_rows(folder, Predicted(rows.locus, rows.block, labels, of_two(np.where(right == labels, 0.9, 0.1))))
+
+
+def replace_rows(folder, rows):
+    """Give a head other validation rows, under the same hash on its card."""
     (folder / "validation.parquet").write_bytes(rows.to_parquet())
     files = {name: sha256_file(folder / name) for name in head_module.FILES}
     write_json(folder / head_module.MANIFEST, {"format_version": 2, "files": files})

@@ -11,6 +11,7 @@ import pytest
 from genomics_fm.errors import InputError
 from genomics_fm.inference.card import read_card
 from genomics_fm.tasks import baselines, task
+from genomics_fm.tasks.comparison import Difference
 from genomics_fm.tasks.problem import Kind, Problem
 from genomics_fm.vocabulary.ensemble import Ensemble
 from jobs import arms, encoders, finetune, finetune_arms, finetune_result, finetune_text
@@ -70,30 +71,42 @@ def test_groups_are_means_over_seeds() -> None:
 
 
 def against(
-    low: float, high: float, converged: bool | None = True, clean: dict[str, Any] | None = None, blocks: int = 10
+    low: float,
+    high: float,
+    converged: bool | None = True,
+    clean: dict[str, Any] | None = None,
+    blocks: int = 10,
+    p: float | None = None,
 ) -> dict[str, Any]:
-    found = {"name": "CNN", "converged": converged, "clean": clean, "rows": 60, "blocks": blocks}
-    return found | {"difference": (low + high) / 2, "interval": [low, high]}
+    p = p or (0.3 if low <= 0 <= high else 0.004)
+    found = {"name": "CNN", "converged": converged, "clean": clean, "rows": 60}
+    return found | Difference((low + high) / 2, (low, high), p / 3, p, blocks).to_json()
 
 
 @pytest.mark.parametrize(
     ("one", "said"),
     [
-        (against(-0.3, -0.1), r"the encoder LOSES to CNN on test \(mcc -0\.200, 95 % -0\.300 to -0\.100\)"),
+        (against(-0.3, -0.1), r"the encoder LOSES to CNN on test \(mcc -0\.200, 95 % -0\.300 to -0\.100, p 0\.004\)"),
         (against(0.1, 0.3), "the encoder beats CNN"),
         (against(-0.1, 0.3), "cannot be told apart from CNN"),
+        (against(0.1, 0.3, p=0.06), r"cannot be told apart from CNN on test \(.* p 0\.06\)"),
+        (against(-0.3, -0.1, p=0.06), "cannot be told apart from CNN"),
         (against(0.1, 0.3, converged=False), "no verdict against CNN: it has not converged$"),
         (
             against(0.1, 0.3, clean=against(-0.3, -0.1)),
             r"LOSES to CNN on the 60 test rows that are not in .*-0\.2",
         ),
         (against(0.1, 0.3, blocks=1, clean=against(-0.1, 0.3)), "cannot be told apart from CNN on the 60"),
-        (against(-0.3, -0.1, converged=False), r"no verdict against CNN.* ahead all the same \(mcc \+0\.200\)"),
+        (
+            against(-0.3, -0.1, converged=False),
+            r"no verdict against CNN.* ahead all the same \(mcc \+0\.200, p 0\.004\)",
+        ),
+        (against(-0.3, -0.1, converged=False, p=0.06), "no verdict against CNN: it has not converged$"),
     ],
 )
 def test_a_verdict_is_plain(one: dict[str, Any], said: str) -> None:
     line, counted = finetune_result.verdict(arm(0.5), [one])
-    assert "seeds are not counted" in counted
+    assert "p is Holm's over 1 rival; seeds are not counted" in counted
     with pytest.raises(ValueError, match=said):
         raise ValueError(line)
 
@@ -155,7 +168,8 @@ def test_leaked_rows_do_not_decide(tmp_path: Path) -> None:
     assert scratch["clean"]["difference"] < scratch["difference"] < 0
     assert scratch["clean"]["interval"][1] < 0 and scratch["score_clean"] == 1.0
     assert [one["clean"] for one in compared([])] == [None, None]
-    assert compared([*range(36)])[0]["clean"] == {"rows": 0, "blocks": 0, "difference": None, "interval": None}
+    nothing = {"difference": None, "interval": None, "p": None, "p_adjusted": None, "sign": None}
+    assert compared([*range(36)])[0]["clean"] == {"rows": 0, "blocks": 0, **nothing}
 
 
 def test_a_split_of_our_own_that_leaks_is_refused() -> None:

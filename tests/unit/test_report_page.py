@@ -86,13 +86,15 @@ def test_markup_in_any_value_stays_text() -> None:
     assert "&lt;script&gt;" in source
 
 
-def test_better_stands_only_where_the_paired_interval_excludes_0() -> None:
+def test_better_stands_only_where_the_comparison_says_so() -> None:
     result = full()
     result["comparisons"] = [
         pair("above", "p", 0.05, 0.01, 0.09),
         pair("below", "q", -0.05, -0.09, -0.01),
         pair("across", "r", 0.05, -0.01, 0.11),
         pair("touching", "s", 0.05, 0.0, 0.1),
+        pair("chance", "t", 0.05, 0.01, 0.09) | {"p_adjusted": 0.07, "sign": 0},
+        {"a": "older", "b": "u", "difference": 0.05, "interval": [0.01, 0.09]},
     ]
     page = Page(render(result))
     said = {row.split()[0]: row for row in page.rows if " against " in row}
@@ -100,10 +102,12 @@ def test_better_stands_only_where_the_paired_interval_excludes_0() -> None:
     assert "q is better" in said["below"]
     assert "no difference shown" in said["across"]
     assert "no difference shown" in said["touching"]
+    assert "no difference shown" in said["chance"] and "0.070" in said["chance"]
+    assert "not compared" in said["older"]
     assert len(re.findall("better", page.text)) == 2
     printed = terminal_table(result)
     assert printed.count("better") == 2
-    assert printed.count("no difference shown") == 2
+    assert printed.count("no difference shown") == 3
 
 
 def test_every_count_is_shown() -> None:

@@ -1,7 +1,5 @@
 """The block bootstrap of every metric against rows that are really drawn again."""
 
-from typing import Any
-
 import numpy as np
 import pytest
 
@@ -57,7 +55,8 @@ def test_weights_equal_rows_drawn_again(kind: str) -> None:
         index = np.concatenate([np.repeat(np.flatnonzero(b == BLOCKS), w) for b, w in zip(names, weights, strict=True)])
         slow.append(metrics.evaluate(problem, labels[index], scores[index]))
     for metric in metrics.METRICS[problem.kind]:
-        fast = bootstrap.sampled(problem, metric, labels, scores, BLOCKS, samples=12, seed=4)
+        fast, same = bootstrap.sampled(problem, metric, labels, [scores, scores], BLOCKS, samples=12, seed=4)
+        assert np.array_equal(fast, same)
         assert fast == pytest.approx([each[metric] for each in slow], abs=1e-6), metric
         assert np.ptp(fast) > 0
 
@@ -74,19 +73,6 @@ def test_interval_holds_the_score_and_is_wider_when_blocks_agree_within() -> Non
     assert together[1] - together[0] > 2 * (independent[1] - independent[0])
 
 
-@pytest.mark.parametrize("metric", ["mcc", "auroc"])
-def test_differences_are_paired(metric: str) -> None:
-    _, labels, worse = _case("two")
-    better = of_two((worse[:, 1] + 0.5 * labels).clip(0, 1))
-    found = bootstrap.difference(TWO, metric, labels, better, worse, BLOCKS)
-    scores = [metrics.evaluate(TWO, labels, one)[metric] for one in (better, worse)]
-    assert found[0] == pytest.approx(scores[0] - scores[1])
-    assert 0 < found[1] < found[0] < found[2]
-    assert bootstrap.difference(TWO, metric, labels, worse, worse, BLOCKS) == (0, 0, 0)
-    turned = bootstrap.difference(TWO, metric, labels, worse, better, BLOCKS)
-    assert turned == pytest.approx((-found[0], -found[2], -found[1]))
-
-
 def test_one_class_only_and_constant_predictions() -> None:
     ones = np.ones(10, np.int64)
     sure = of_two(np.ones(10))
@@ -99,19 +85,22 @@ def test_one_class_only_and_constant_predictions() -> None:
 
 
 def test_chunks_change_no_draw_and_large_sets_get_fewer(monkeypatch: pytest.MonkeyPatch) -> None:
-    case: tuple[Any, ...] = (*_case("two"), BLOCKS)
-    whole = bootstrap.sampled(case[0], "auroc", *case[1:], samples=150)
+    problem, labels, scores = _case("two")
+
+    def drawn(**more: int) -> np.ndarray:
+        return bootstrap.sampled(problem, "auroc", labels, [scores], BLOCKS, samples=150, **more)[0]
+
+    whole = drawn()
     monkeypatch.setattr(bootstrap, "_CHUNK_CELLS", 100)
-    assert np.array_equal(bootstrap.sampled(case[0], "auroc", *case[1:], samples=150), whole)
+    assert np.array_equal(drawn(), whole)
     monkeypatch.setattr(bootstrap, "_FEW_BLOCKS", 1)
-    other = bootstrap.sampled(case[0], "auroc", *case[1:], samples=150)
+    other = drawn()
     assert not np.array_equal(other, whole)
     assert (other.mean(), other.std()) == pytest.approx((whole.mean(), whole.std()), rel=0.2)
     monkeypatch.undo()
     monkeypatch.setattr(bootstrap, "MOST_TOUCHED", 1)
-    assert np.array_equal(
-        bootstrap.sampled(case[0], "auroc", *case[1:], samples=150), whole[: bootstrap.FEWEST_SAMPLES]
-    )
+    assert np.array_equal(drawn(), whole[: bootstrap.FEWEST_SAMPLES])
+    assert np.array_equal(drawn(fewest=120), whole[:120])
 
 
 def test_an_unknown_metric_is_refused() -> None:

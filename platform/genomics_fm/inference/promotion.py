@@ -1,4 +1,8 @@
-"""When a head replaces the champion (R30): decided on validation rows alone, never on test."""
+"""When a head replaces the champion (R30): decided on validation rows alone, never on test.
+
+The lower end of a paired interval must be above 0, over enough independent blocks of rows for an interval to mean
+something.
+"""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,7 +13,8 @@ from genomics_fm.errors import CorruptArtefact, InputError
 from genomics_fm.inference.card import HeadCard, read_card
 from genomics_fm.inference.head import load_head, read_validation
 from genomics_fm.inference.predicted import Predicted
-from genomics_fm.tasks import bootstrap
+from genomics_fm.tasks import comparison
+from genomics_fm.tasks.bootstrap import FEWEST_BLOCKS
 from genomics_fm.tasks.metrics import METRICS
 from genomics_fm.tasks.problem import Problem
 from genomics_fm.tasks.rows import Labels, Rows
@@ -115,16 +120,21 @@ def _compare(problem: Problem, ours: Predicted, theirs: Predicted, samples: int,
             raise CorruptArtefact(
                 f"validation.parquet: the two heads name the same rows but differ in {name}; save both again"
             )
-    difference, low, high = bootstrap.difference(
-        problem, problem.metric, ours.labels, ours.predictions, theirs.predictions, ours.block, samples, seed
-    )
-    verdict = "the lower bound is above 0" if low > 0 else "the lower bound is not above 0"
+    labels, rivals = ours.labels, {"champion": theirs.predictions}
+    found = comparison.compare(problem, labels, ours.predictions, rivals, ours.block, samples, seed)["champion"]
+    low, high = found.interval
     metric = problem.metric.upper() if problem.metric in _ABBREVIATED else problem.metric
     why = (
-        f"validation {metric} {difference:+.4f} against the champion{how}, 95 % interval {low:+.4f} to {high:+.4f} "
-        f"over {len(np.unique(ours.block)):,} blocks: {verdict}"
+        f"validation {metric} {found.value:+.4f} against the champion{how}, 95 % interval {low:+.4f} to {high:+.4f} "
+        f"over {found.blocks:,} blocks: {_reason(low, found.blocks)}"
     )
-    return Decision(low > 0, why, difference, (low, high))
+    return Decision(low > 0 and found.blocks >= FEWEST_BLOCKS, why, found.value, found.interval)
+
+
+def _reason(low: float, blocks: int) -> str:
+    if blocks < FEWEST_BLOCKS:
+        return f"fewer than {FEWEST_BLOCKS} independent clusters or places decide nothing, so the champion stays"
+    return "the lower bound is above 0" if low > 0 else "the lower bound is not above 0"
 
 
 def _equal(a: Labels, b: Labels) -> bool:

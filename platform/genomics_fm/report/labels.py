@@ -112,13 +112,13 @@ def head_state(found: dict[str, Any]) -> str:
     return f"this run's head (version {found.get('version', '?')}) did not {other}"
 
 
-def verdict(comparison: dict[str, Any], ends: tuple[float, float] | None) -> str:
-    """What a paired comparison allows one to say: "better" only where its interval excludes 0."""
-    if ends is None:
-        return "not compared"
-    low, high = ends
-    if low > 0:
-        return f"{spoken(comparison.get('a'))} is better"
-    if high < 0:
-        return f"{spoken(comparison.get('b'))} is better"
-    return "no difference shown"
+def verdict(comparison: dict[str, Any]) -> str:
+    """What a paired comparison allows one to say: "better" only where it says so of itself, by its adjusted p."""
+    match comparison.get("sign"):
+        case 1:
+            return f"{spoken(comparison.get('a'))} is better"
+        case -1:
+            return f"{spoken(comparison.get('b'))} is better"
+        case 0:
+            return "no difference shown"
+    return "not compared"

@@ -138,15 +138,14 @@ def search(result: dict[str, Any]) -> Html | None:
 
 
 def comparisons(result: dict[str, Any]) -> Html | None:
-    """Paired differences; "better" only where the interval excludes 0."""
+    """Paired differences; "better" only where p, adjusted for all of them, is below 0.05."""
     pairs = labels.entries(result, "comparisons")
     if not pairs:
         return None
     reach = max([0.05, *(abs(end) for pair in pairs for end in interval_of(pair) or ())])
     rows: list[list[Child]] = []
     for pair in pairs:
-        ends = interval_of(pair)
-        said = labels.verdict(pair, ends)
+        said = labels.verdict(pair)
         shown = tag("span", said, class_="better") if said.endswith("better") else said
         rows.append(
             [
@@ -154,16 +153,17 @@ def comparisons(result: dict[str, Any]) -> Html | None:
                 shown,
                 number(pair.get("difference"), signed=True),
                 interval(pair, signed=True),
+                number(pair.get("p_adjusted")),
                 plots.whisker(pair, finite(pair.get("difference")), (-reach, reach), "six_frame") or ABSENT,
             ]
         )
     words = (
         "Test MCC of the first minus the second, with a 95 % interval from a paired bootstrap over 20-kb blocks. "
-        "A difference is claimed only where that interval excludes 0. Each interval stands alone: with many rows "
-        "some would exclude 0 by chance. Seeds of training are not in these intervals."
+        "Each interval stands alone: with many rows some exclude 0 by chance. A difference is claimed only where p, "
+        "adjusted for all rows of the table (Holm), is below 0.05. Seeds of training are not in these numbers."
     )
-    headers = ("Pair", "What may be said", "Difference", "95 % interval", "Around 0")
-    shown_table = table("Paired differences of test MCC", headers, rows, numeric=(2, 3))
+    headers = ("Pair", "What may be said", "Difference", "95 % interval", "p", "Around 0")
+    shown_table = table("Paired differences of test MCC", headers, rows, numeric=(2, 3, 4))
     return tag("section", tag("h2", "What may be compared"), tag("p", words, class_="soft"), shown_table)
 
 

@@ -9,7 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from genomics_fm.report import labels
-from genomics_fm.report.markup import count, interval, interval_of, number
+from genomics_fm.report.markup import count, interval, number
 
 
 def terminal_table(result: dict[str, Any], width: int = 100, colour: bool = False) -> str:
@@ -57,18 +57,16 @@ def add_row(made: Table, row: dict[str, Any], name: str) -> None:
 
 
 def compared(result: dict[str, Any]) -> Table:
-    """Paired differences; no more is said than their intervals allow."""
+    """Paired differences; no more is said than their p, adjusted for all, allows."""
     made = Table(title=Text("Test MCC, paired difference"), title_justify="left", box=box.SIMPLE_HEAD)
     made.add_column("first, against second", overflow="fold", ratio=1)
     made.add_column("difference (95 % interval)", justify="right", no_wrap=True)
     made.add_column("may be said", no_wrap=True)
     said = {1: "first better", 0: "no difference shown", -1: "second better"}
     for pair in labels.entries(result, "comparisons"):
-        ends = interval_of(pair)
-        sign = 0 if ends is None else (ends[0] > 0) - (ends[1] < 0)
         made.add_row(
             Text(f"{labels.spoken(pair.get('a'))} against {labels.spoken(pair.get('b'))}".replace("\u00a0", "")),
             Text(f"{number(pair.get('difference'), signed=True)} ({interval(pair, signed=True)})"),
-            Text("not compared" if ends is None else said[sign]),
+            Text(said.get(pair.get("sign"), "not compared")),
         )
     return made

@@ -4,7 +4,7 @@ A draw is a weight for every block, and each metric is computed from weights, so
 where the metric is made of sums, one pass over ranked rows where it is one of ranks.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +23,7 @@ MOST_TOUCHED = 1_000_000_000
 INTERVAL = (2.5, 97.5)  # percentiles
 _CHUNK_CELLS = 8_000_000  # draws × blocks held at a time
 _FEW_BLOCKS = 2000  # above it single draws are several times as fast as a multinomial one
+_OF_RANKS = ("auroc", "auprc", "spearman")
 _ROUNDING = 1e-9  # relative spread below which a side does not vary
 
 Floats = NDArray[np.float64]
@@ -54,53 +55,57 @@ def interval(
     Raises:
         InputError: an unknown metric, or predictions of another shape than the problem has.
     """
-    low, high = np.percentile(sampled(problem, metric, labels, predictions, blocks, samples, seed), INTERVAL)
+    return ends(sampled(problem, metric, labels, [predictions], blocks, samples, seed)[0])
+
+
+def ends(draws: Floats) -> tuple[float, float]:
+    """The 95 % percentile interval of a score in draws."""
+    low, high = np.percentile(draws, INTERVAL)
     return float(low), float(high)
-
-
-def difference(
-    problem: Problem,
-    metric: str,
-    labels: Labels,
-    ours: Predictions,
-    theirs: Predictions,
-    blocks: NDArray[np.int64],
-    samples: int = SAMPLES,
-    seed: int = 0,
-) -> tuple[float, float, float]:
-    """(metric of ours minus metric of theirs, low, high): both are scored on the same draws; see `interval`."""
-    a, b = (sampled(problem, metric, labels, one, blocks, samples, seed) for one in (ours, theirs))
-    low, high = np.percentile(a - b, INTERVAL)
-    scores = [metrics.evaluate(problem, labels, one)[metric] for one in (ours, theirs)]
-    return scores[0] - scores[1], float(low), float(high)
 
 
 def sampled(
     problem: Problem,
     metric: str,
     labels: Labels,
-    predictions: Predictions,
+    several: Sequence[Predictions],
     blocks: NDArray[np.int64],
     samples: int = SAMPLES,
     seed: int = 0,
+    fewest: int = FEWEST_SAMPLES,
 ) -> Floats:
-    """The metric of each draw, (samples,); arguments and errors as of `interval`."""
+    """The metric of each of several predictions in each draw, (predictions, samples): all are scored on equal draws.
+
+    Arguments and errors as of `interval`; `fewest` is the least number of draws that a metric of ranks gets.
+    """
     known = METRICS[problem.kind]
     require(metric in known, "metric", metric, f"one of {', '.join(known)}")
     names, block = np.unique(blocks, return_inverse=True)
+    if metric in _OF_RANKS:
+        touched = max(1, problem.outputs * _rows(problem, labels))
+        samples = min(samples, max(fewest, MOST_TOUCHED // touched))
+    statistics = [_statistic(problem, metric, labels, one, block.astype(np.int64), len(names)) for one in several]
+    drawn = [[one(weights_SB) for one in statistics] for weights_SB in _draws(len(names), samples, seed)]
+    return np.concatenate(drawn, axis=1)
+
+
+def _rows(problem: Problem, labels: Labels) -> int:
+    """Rows, or labelled bases."""
+    return len(labels) if problem.kind != "per-base" else sum(int(np.sum(row != UNLABELLED)) for row in labels)
+
+
+def _statistic(
+    problem: Problem, metric: str, labels: Labels, predictions: Predictions, block: NDArray[np.int64], blocks: int
+) -> _Statistic:
+    """What scores predictions under weights; `block` is the place of each row's block."""
     if problem.kind == "per-base":
         block = np.concatenate([np.repeat(b, np.sum(row != UNLABELLED)) for b, row in zip(block, labels, strict=True)])
     labels, predictions = metrics.rows_of(problem, labels, predictions)
-    block = block.astype(np.int64)
-    if metric in ("auroc", "auprc", "spearman"):
-        touched = max(1, predictions.size)
-        samples = min(samples, max(FEWEST_SAMPLES, MOST_TOUCHED // touched))
-        statistic = _of_ranks(problem, metric, labels, predictions, block)
-    elif problem.kind == "regression":
-        statistic = _of_moments(metric, labels, predictions, block, len(names))
-    else:
-        statistic = _of_counts(problem, metric, labels, predictions, block, len(names))
-    return np.concatenate([statistic(weights_SB) for weights_SB in _draws(len(names), samples, seed)])
+    if metric in _OF_RANKS:
+        return _of_ranks(problem, metric, labels, predictions, block)
+    if problem.kind == "regression":
+        return _of_moments(metric, labels, predictions, block, blocks)
+    return _of_counts(problem, metric, labels, predictions, block, blocks)
 
 
 def _draws(blocks: int, samples: int, seed: int) -> Iterator[Floats]:
