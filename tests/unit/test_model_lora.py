@@ -1,5 +1,6 @@
 """Adapters through peft; the only unit tests here that import it."""
 
+import functools
 import sys
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from genomics_fm.model.losses import head_loss
 from genomics_fm.tasks import trial
 from genomics_fm.tasks.trial_config import TrialConfig
 from genomics_fm.vocabulary.ensemble import Ensemble
+from tests.meeting import together
 from tests.unit.trial_tasks import encoder, task_of
 
 torch.set_num_threads(1)
@@ -155,3 +157,16 @@ def test_a_trial_trains_adapters_alone_and_merges_them(tmp_path: Path, vocabular
     torch.manual_seed(99)  # dropout has a seed of its own
     again = trial.run(config, folder, vocabulary, task).module.state_dict()
     assert all(torch.equal(value, again[name]) for name, value in found.items())
+
+
+def test_adapters_of_two_workers_are_those_of_one_but_for_dropout(
+    tmp_path: Path, vocabulary: Ensemble, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(trial, "LoraSettings", functools.partial(LoraSettings, dropout=0.0))
+    folder, task = encoder(tmp_path, vocabulary), task_of("multilabel")
+    config = TrialConfig(how="lora", lora_rank=2, updates=3, evaluations=1, batch_rows=7)
+    whole = trial.run(config, folder, vocabulary, task)
+    for part in together(2, lambda workers: trial.run(config, folder, vocabulary, task, workers=workers)):
+        assert part.curve[0] == pytest.approx(whole.curve[0], rel=1e-5)
+        for name, value in whole.module.state_dict().items():
+            torch.testing.assert_close(part.module.state_dict()[name], value, rtol=1e-4, atol=1e-5)

@@ -13,6 +13,7 @@ from genomics_fm.tasks import learning, linear, trial
 from genomics_fm.tasks.documents import documents
 from genomics_fm.tasks.learning import Course, Point
 from genomics_fm.tasks.objective import objective_of
+from genomics_fm.tasks.parallel import alone
 from genomics_fm.tasks.problem import Kind, Problem
 from genomics_fm.tasks.scoring import mean_of_strands, predict
 from genomics_fm.tasks.trial_config import TrialConfig
@@ -107,9 +108,8 @@ def test_a_turned_row_of_bases_has_its_labels_turned(folder: Path, vocabulary: E
     strands = predict(done.module, vocabulary, "kmer", task.test.sequences[:1], task.problem)
     turned = predict(done.module, vocabulary, "kmer", [_reversed(task.test.sequences[0])], task.problem)
     np.testing.assert_allclose(strands[1, 0], turned[0, 0][::-1], atol=1e-6)
-    feed = learning._Feed(
-        CONFIG, vocabulary, objective_of(CONFIG, task.problem, task.train.labels), task.train, torch.device("cpu")
-    )
+    objective = objective_of(CONFIG, task.problem, task.train.labels)
+    feed = learning._Feed(CONFIG, vocabulary, objective, task.train, alone(torch.device("cpu")))
     labels = feed._labels(np.array([0, 1]), np.array([False, True])).numpy()
     first, second = task.train.labels[:2]
     assert np.array_equal(labels, np.concatenate([first, second[::-1]]))

@@ -97,7 +97,7 @@ def parts(given: Sequence[Document], batch_tokens: int) -> list[list[int]]:
     """Numbers of the documents of an update, in order where they fit into one part, else by length."""
     lengths = [len(document.ids_T) for document in given]
     if sum(lengths) <= batch_tokens:
-        return [list(range(len(given)))]
+        return [list(range(len(given)))] if given else []
     return list(batches(lengths, batch_tokens))
 
 

@@ -13,10 +13,12 @@ from torch import Tensor, nn
 from genomics_fm.randomness import key, uniform
 from genomics_fm.tasks.documents import Document, outputs, parts, picked_rows, strands
 from genomics_fm.tasks.objective import Objective, flat
+from genomics_fm.tasks.parallel import alone, shares, sum_gradients
 from genomics_fm.tasks.rows import Rows
 from genomics_fm.tasks.scoring import turned
 from genomics_fm.tasks.trial_config import TrialConfig
 from genomics_fm.training.optimizer import adamw, learning_rate, set_learning_rate
+from genomics_fm.training.workers import Workers
 from genomics_fm.vocabulary.ensemble import Ensemble
 
 PLATEAU = 0.005
@@ -102,6 +104,7 @@ def train(
     rows: Rows,
     validate: Callable[[], float] | None = None,
     on_update: OnUpdate | None = None,
+    workers: Workers | None = None,
 ) -> Course:
     """Train a head in place; unstranded sequences are read on each strand half of the time (R20).
 
@@ -112,16 +115,19 @@ def train(
         objective: of the training rows.
         rows: all are used.
         validate: the validation metric of the module as it stands, higher is better; called `config.evaluations` times.
+            Several workers call it together, and it tells all of them the same.
         on_update: told of every update.
+        workers: of which this process is one, with a module of the same weights; None: it is alone.
 
     Returns:
         The course. With evaluations, the module has the weights of the best one.
     """
-    feed = _Feed(config, vocabulary, objective, rows, next(module.parameters()).device)
+    workers = workers or alone(next(module.parameters()).device)
+    feed = _Feed(config, vocabulary, objective, rows, workers)
     optimizer, best, course = adamw(module, config.optimizer), _Best(module), Course(len(rows))
     losses: list[float] = []
     module.train()
-    with _seeded(config):
+    with _seeded(config, workers):
         for update in range(config.updates):
             set_learning_rate(optimizer, learning_rate(config.optimizer, update, config.updates))
             losses.append(feed.update(module, optimizer, update))
@@ -148,13 +154,16 @@ def _due(config: TrialConfig, update: int) -> bool:
 
 
 @contextlib.contextmanager
-def _seeded(config: TrialConfig) -> Iterator[None]:
-    """Dropout of adapters draws from torch's global generator, which is left as it was."""
+def _seeded(config: TrialConfig, workers: Workers) -> Iterator[None]:
+    """Dropout of adapters draws from torch's global generator, which is left as it was.
+
+    It is drawn for packed tokens as they lie, so that other numbers of workers draw as other seeds do.
+    """
     if config.how != "lora":
         yield
         return
     with torch.random.fork_rng():
-        torch.manual_seed(config.seed)
+        torch.manual_seed(config.seed if workers.rank == 0 else key(config.seed, "worker", workers.rank))
         yield
 
 
@@ -162,10 +171,11 @@ class _Feed:
     """Rows on their device, and updates made of them."""
 
     def __init__(
-        self, config: TrialConfig, vocabulary: Ensemble, objective: Objective, rows: Rows, device: torch.device
+        self, config: TrialConfig, vocabulary: Ensemble, objective: Objective, rows: Rows, workers: Workers
     ) -> None:
         problem = objective.problem
-        self.config, self.objective, self.device, self.rows = config, objective, device, len(rows)
+        self.config, self.objective, self.rows = config, objective, len(rows)
+        self.workers, self.device = workers, workers.device
         self.per_base, self.stranded = problem.kind == "per-base", problem.stranded
         self.size = min(config.batch_rows, len(rows))
         self.strands = strands(vocabulary, config.vocabulary, rows.sequences, not self.stranded, self.per_base)
@@ -173,16 +183,19 @@ class _Feed:
         self.labels = [labels, turned(labels) if self.per_base else labels]
 
     def update(self, module: nn.Module, optimizer: torch.optim.Optimizer, number: int) -> float:
-        """Make one update; returns its loss."""
+        """Make one update; returns its loss. Each worker reads its share, and divides by what all of them read."""
         picked, turn = self._picked(number)
         given = [self.strands[int(side)][row] for row, side in zip(picked, turn, strict=True)]
-        divided = [(part, self._labels(picked[part], turn[part])) for part in parts(given, self.config.batch_tokens)]
-        amounts = [self.objective.amount(labels) for _, labels in divided]
+        whole = self.objective.amount(self._labels(picked, turn)) or 1
+        share = shares([len(document.ids_T) for document in given], self.workers.world)[self.workers.rank]
         optimizer.zero_grad()
-        loss = sum(
-            self._backward(module, [given[row] for row in part], labels, amount / (sum(amounts) or 1))
-            for (part, labels), amount in zip(divided, amounts, strict=True)
-        )
+        loss = 0.0
+        for part in parts([given[row] for row in share], self.config.batch_tokens):
+            mine = [share[row] for row in part]
+            labels = self._labels(picked[mine], turn[mine])
+            part_of_whole = self.objective.amount(labels) / whole
+            loss += self._backward(module, [given[row] for row in mine], labels, part_of_whole)
+        loss = sum_gradients(module, loss, self.workers)
         nn.utils.clip_grad_norm_(module.parameters(), self.config.optimizer.clip_norm)
         optimizer.step()
         return loss

@@ -22,12 +22,14 @@ from genomics_fm.tasks.features import Features
 from genomics_fm.tasks.fractions import evaluated, subset_of
 from genomics_fm.tasks.learning import OnUpdate, train
 from genomics_fm.tasks.objective import Objective, objective_of
+from genomics_fm.tasks.parallel import agreed, alone, predict_together
 from genomics_fm.tasks.problem import Problem
 from genomics_fm.tasks.results import ArmResult
 from genomics_fm.tasks.rows import Rows
 from genomics_fm.tasks.scoring import BATCH_TOKENS, Predictions, Strands, mean_of_strands, predict
 from genomics_fm.tasks.task import Task
 from genomics_fm.tasks.trial_config import TrialConfig
+from genomics_fm.training.workers import Workers
 from genomics_fm.vocabulary.ensemble import Ensemble
 
 Module = SequenceClassifier | TokenClassifier
@@ -94,8 +96,11 @@ def run(
     task: Task,
     on_update: OnUpdate | None = None,
     cache: Path | None = None,
+    workers: Workers | None = None,
 ) -> Trial:
     """Learn a task from a nested subset of its training rows, and score validation and test.
+
+    Several workers call it together, each with the same of everything, and all get the same.
 
     Args:
         config: of the trial.
@@ -104,6 +109,7 @@ def run(
         task: subset and cap are taken of its training rows; validation chooses; calibration and test are predicted.
         on_update: told of every update.
         cache: folder where a probe keeps the encoder's states.
+        workers: of which this process is one; its device is where it computes. None: alone, on the config's device.
 
     Raises:
         InputError: a fraction too small, an encoder of another vocabulary, a problem that a probe cannot answer.
@@ -114,8 +120,9 @@ def run(
     if len(subset) == 0:
         raise InputError(f"fraction {config.fraction}: leaves a class without any row; take more labels")
     rows = task.train.take(np.sort(subset) if config.how == "probe" else subset)
-    module = new_head(config, encoder_folder, vocabulary, task.problem).to(device_of(config))
-    arm = _Arm(config, vocabulary, task, rows, module, objective_of(config, task.problem, rows.labels))
+    workers = workers or alone(device_of(config))
+    module = new_head(config, encoder_folder, vocabulary, task.problem).to(workers.device)
+    arm = _Arm(config, vocabulary, task, rows, module, objective_of(config, task.problem, rows.labels), workers)
     learnt = arm.probe(_features(arm, encoder_folder, cache)) if config.how == "probe" else arm.train(on_update)
     result = results.score(
         task.problem,
@@ -156,14 +163,15 @@ class _Arm:
     rows: Rows
     module: Module
     objective: Objective
+    workers: Workers
 
     def train(self, on_update: OnUpdate | None) -> _Learnt:
         """Train every weight, or adapters."""
         config, module = self.config, self.module
         if config.how == "lora":
-            add_lora(module, LoraSettings(r=config.lora_rank, seed=config.seed)).to(device_of(config))
+            add_lora(module, LoraSettings(r=config.lora_rank, seed=config.seed)).to(self.workers.device)
         validate = self._validation() if config.evaluations else None
-        course = train(config, module, self.vocabulary, self.objective, self.rows, validate, on_update)
+        course = train(config, module, self.vocabulary, self.objective, self.rows, validate, on_update, self.workers)
         if config.how == "lora":
             merge_lora(module)
         self.objective.fold(module)
@@ -184,7 +192,11 @@ class _Arm:
 
     def _strands(self, rows: Rows) -> Strands:
         name, bf16 = self.config.vocabulary, self.config.precision == "bf16"
-        return predict(self.module, self.vocabulary, name, rows.sequences, self.task.problem, bf16=bf16)
+
+        def mine(sequences: list[str]) -> Strands:
+            return predict(self.module, self.vocabulary, name, sequences, self.task.problem, bf16=bf16)
+
+        return predict_together(self.workers, rows.sequences, mine)
 
     def _validation(self) -> Callable[[], float]:
         """What scores the module as it stands in the course of training."""
@@ -193,7 +205,7 @@ class _Arm:
 
         def validate() -> float:
             found = mean_of_strands(self.objective.values(self._strands(few)))
-            return metrics.evaluate(problem, few.labels, found)[problem.metric]
+            return agreed(self.workers, metrics.evaluate(problem, few.labels, found)[problem.metric])
 
         return validate
 
