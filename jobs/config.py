@@ -30,14 +30,15 @@ class _Parser(argparse.ArgumentParser):
 def _leaves(config: Any, prefix: str = "") -> Iterator[tuple[str, Any, dataclasses.Field[Any], Any]]:
     """(dotted name, type, field, value) of every field that is not itself a dataclass.
 
-    A field whose metadata has `flag=False` belongs to its preset and is no flag; `flag="as"` makes it `--as`.
+    A field whose metadata has `flag=False` belongs to its preset and is no flag; `flag="as"` makes it `--as`, and
+    `flag=""` what stands on the command line without a flag.
     """
     hints = typing.get_type_hints(type(config))
     for field in dataclasses.fields(config):
         value = getattr(config, field.name)
         if dataclasses.is_dataclass(value):
             yield from _leaves(value, f"{prefix}{field.name}.")
-        elif field.metadata.get("flag", True):
+        elif field.metadata.get("flag", True) is not False:
             yield prefix + field.name, hints[field.name], field, value
 
 
@@ -80,6 +81,10 @@ def _parser(config: Any, presets: Sequence[str], prog: str, description: str) ->
         else:
             options["metavar"] = name.rsplit(".", 1)[-1].upper()
         spelt = field.metadata.get("flag", name)
+        if not spelt:
+            del options["dest"]
+            parser.add_argument(name, **options)
+            continue
         parser.add_argument("--" + str(spelt).replace("_", "-"), **options)
     return parser
 
@@ -137,11 +142,11 @@ def parse(
         InputError: an unknown flag (the nearest is named) or a bad value.
     """
     first = next(iter(presets.values()))
-    known, _ = _parser(first, list(presets), prog, description).parse_known_args(
+    known, _ = _parser(first, list(presets), prog, description).parse_known_intermixed_args(
         [a for a in arguments if a not in ("-h", "--help")]
     )
     parser = _parser(presets[known.preset], list(presets), prog, description)
-    options, rest = parser.parse_known_args(arguments)
+    options, rest = parser.parse_known_intermixed_args(arguments)
     if rest:
         flags = [option for action in parser._actions for option in action.option_strings]
         near = difflib.get_close_matches(rest[0].split("=")[0], flags, n=1, cutoff=0.5)

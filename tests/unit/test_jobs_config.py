@@ -28,6 +28,12 @@ class Outer:
     inner: Inner = field(default_factory=Inner)
 
 
+@dataclass(frozen=True)
+class Files:
+    files: tuple[str, ...] = field(default=(), metadata={"flag": ""})
+    name: str = ""
+
+
 PRESETS = {"default": Outer(), "smoke": Outer(name="small", inner=Inner(steps=4))}
 
 
@@ -141,3 +147,11 @@ def test_a_config_survives_the_way_to_a_worker_as_plain_values() -> None:
 def test_an_unknown_key_is_refused(values: dict[str, object], says: str) -> None:
     with pytest.raises(InputError, match=says):
         validate(Outer, values)
+
+
+def test_what_stands_without_a_flag_may_stand_anywhere() -> None:
+    for line in ("a b --name n", "--name n a b", "a --name n b"):
+        assert parse({"only": Files()}, line.split(), "prog") == (Files(("a", "b"), "n"), False)
+    assert parse({"only": Files()}, [], "prog")[0] == Files()
+    with pytest.raises(InputError, match="unknown argument '--nam'; did you mean --name"):
+        parse({"only": Files()}, ["a", "--nam", "n"], "prog")

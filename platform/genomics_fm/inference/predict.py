@@ -84,8 +84,7 @@ def predict_file(
         shares(head.card, settings.prior)
     done = warned = 0
     temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
-    metadata = {"head_sha256": head.sha256, "task": head.card.task, "genomics_fm": __version__}
-    metadata |= {"dtype": settings.dtype, "prior": "" if settings.prior is None else str(settings.prior)}
+    metadata = made_of(head.sha256, head.card, settings)
     file = Source(source, settings.genome, problem.stranded)
     try:
         with writing(target):
@@ -93,7 +92,7 @@ def predict_file(
             with pq.ParquetWriter(temporary, schema(head.card).with_metadata(metadata)) as writer:
                 for items in file.chunks(head.familiar):
                     found = head.score([item for _, item in items], settings.prior, settings.dtype == "bf16")
-                    writer.write_table(_table(head.card, items, found))
+                    writer.write_table(table_of(head.card, items, found))
                     done += len(items)
                     warned += sum(bool(p.warnings) for p in found)
                     if report and time.monotonic() - last >= PROGRESS_SECONDS:
@@ -103,6 +102,13 @@ def predict_file(
     finally:
         temporary.unlink(missing_ok=True)
     return Summary(done, warned, time.monotonic() - started)
+
+
+def made_of(head_sha256: str, card: HeadCard, settings: PredictSettings) -> dict[str, str]:
+    """What a table of predictions says of how it was made, beside the sequences; its metadata."""
+    prior = "" if settings.prior is None else str(settings.prior)
+    named = {"head_sha256": head_sha256, "task": card.task, "genomics_fm": __version__}
+    return named | {"dtype": settings.dtype, "prior": prior}
 
 
 def schema(card: HeadCard) -> pa.Schema:
@@ -138,7 +144,8 @@ def _bounds(problem: Problem) -> list[str]:
     return [f"{end}/{name}" for name in problem.names for end in ("low", "high")]
 
 
-def _table(card: HeadCard, items: list[Item], predictions: list[Prediction]) -> pa.Table:
+def table_of(card: HeadCard, items: list[Item], predictions: list[Prediction]) -> pa.Table:
+    """Rows of a table of predictions."""
     problem, wanted = card.problem, schema(card)
     columns: dict[str, Any] = {
         "name": [name for name, _ in items],
