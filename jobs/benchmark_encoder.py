@@ -91,7 +91,7 @@ def run(config: BenchmarkEncoderConfig) -> dict[str, Any]:
     data = benchmark_suite.data_root(config.data_root)
     sources = _sources(config, data)
     root = launch.storage() / NAME
-    divided = {name: _divided(name, data) for name in benchmark_suite.sets(data, config.tasks)}
+    divided = _all_divided(benchmark_suite.sets(data, config.tasks), data)
     for source in (config.vocabulary.corpus, config.vocabulary.output):
         if source:
             raise InputError("--vocabulary.corpus, --vocabulary.output: filled in here; leave them out")
@@ -131,6 +131,17 @@ def _sources(config: BenchmarkEncoderConfig, data: Path) -> list[Source]:
     return found
 
 
+def _all_divided(names: list[str], data: Path) -> dict[str, Task]:
+    """Every set that can be divided."""
+    found = {}
+    for name in names:
+        try:
+            found[name] = _divided(name, data)
+        except InputError as error:
+            say(f"[held-out] {name} left out: {error}")
+    return found
+
+
 def _divided(name: str, data: Path) -> Task:
     """A set as `jobs.finetune --task` divides it, in the place where that will find it."""
     config = FinetuneConfig(task=name, data_root=str(data))
@@ -139,7 +150,9 @@ def _divided(name: str, data: Path) -> Task:
 
 def _held_out(divided: dict[str, Task], data: Path, folder: Path) -> dict[str, Any]:
     """Write what the corpus must not hold: stretches of genomes as BED, other rows as FASTA."""
-    beds = [_bed(task, data / registry.TASKS[name].genome, folder) for name, task in divided.items() if _mapped(name)]
+    assemblies = {file: assembly for file, _, assembly, *_ in _GENOMES}
+    genomes = {name: data / registry.TASKS[name].genome for name in divided if _mapped(name)}
+    beds = [_bed(divided[name], path, assemblies[path.name], folder) for name, path in genomes.items()]
     fasta, short = folder / "rows.fa", 0
     lines = []
     for name, task in divided.items():
@@ -166,11 +179,10 @@ def _mapped(name: str) -> bool:
     return bool(registry.TASKS[name].genome)
 
 
-def _bed(task: Task, genome: Path, folder: Path) -> Path:
+def _bed(task: Task, genome: Path, assembly: str, folder: Path) -> Path:
     """Stretches of validation and test rows, and HNF4A's surroundings, as a BED of the genome."""
     read = Genome(str(genome))
     contigs = [contig.name for contig in read.contigs()]
-    assembly = next(entry[2] for entry in _GENOMES if entry[0] == genome.name)
     lines = [f"# assembly: {assembly}", f"# assembly_sha256: {read.sha256}"]
     for contig in contigs:
         spans = [(start, end) for name, start, end in _spans(task) if read.own_name(contig, name)]

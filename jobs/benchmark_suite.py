@@ -6,9 +6,6 @@ from pathlib import Path
 from genomics_fm.errors import InputError
 from genomics_fm.tasks import registry
 
-NOT_ASKED = ("demo_coding_vs_intergenomic_seqs",)
-"""The subset at hand has one class alone."""
-
 
 def data_root(given: str) -> Path:
     """The folder of published sets: as given, or `$GENOMICS_FM_DATA`.
@@ -33,7 +30,7 @@ def sets(root: Path, asked: tuple[str, ...]) -> list[str]:
     here = [name for name, entry in registry.TASKS.items() if registry.local_files(entry, root)]
     if missing := [name for name in asked if name not in here]:
         raise InputError(f"--tasks {missing[0]}: not in {root}; it holds {', '.join(here) or 'none'}")
-    found = [name for name in here if name in (asked or set(here) - set(NOT_ASKED))]
+    found = [name for name in here if name in (asked or here)]
     if not found:
         raise InputError(f"{root}: no published set in it; see docs/tasks.md for where files lie")
     return found
