@@ -14,14 +14,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from genomics_fm.artefacts import read_sealed_json, sha256_file, write_bytes, write_sealed_json
+from genomics_fm.artefacts import read_sealed_json, sha256_file, sha256_json, write_bytes, write_sealed_json
 from genomics_fm.errors import CorruptArtefact, InputError
 from genomics_fm.inference.card import read_card
 from genomics_fm.inference.head import save_head, write_card
 from genomics_fm.inference.new_card import new_card
 from genomics_fm.inference.predicted import Predicted
 from genomics_fm.model.weights import encoder_about
-from genomics_fm.tasks import baselines, hf_encoder, trial
+from genomics_fm.tasks import baselines, hf_encoder, identities, trial
 from genomics_fm.tasks.cnn_baseline import CnnConfig
 from genomics_fm.tasks.fractions import subset_of
 from genomics_fm.tasks.results import ArmResult
@@ -29,7 +29,7 @@ from genomics_fm.tasks.task import Task, load
 from genomics_fm.tasks.trial import Trial
 from genomics_fm.tasks.trial_config import TrialConfig
 from genomics_fm.vocabulary.ensemble import FILE_NAME, Ensemble
-from jobs import identities, tracking
+from jobs import tracking
 
 FORMAT_VERSION = 1
 ARM_FILE = "arm.json"
@@ -137,25 +137,30 @@ def run_baseline(
     return _keep(folder, task, summary | {"converged": result.chosen.get("converged")}, result)
 
 
-def run_foreign(task_folder: Path, name: str, folder: Path, seed: int = 0, cap: int | None = None) -> dict[str, Any]:
+def run_foreign(task_folder: Path, name: str, folder: Path, config: TrialConfig) -> dict[str, Any]:
     """Probe a frozen encoder of `transformers`, `hf:FOLDER` or `hf:ID`; its summary, as of a baseline.
 
-    What stands behind a name is not hashed: a finished arm of this name is only read.
+    Args:
+        task_folder: of the task.
+        name: of the encoder.
+        folder: of the arm.
+        config: its `hf_encoder.SETTINGS` count.
 
     Raises:
         InputError: the cap leaves a class without rows; as `hf_encoder.load`.
     """
     task = load(task_folder)
-    arm = identities.of_foreign(name, task, seed, cap)
+    arm = identities.of_foreign(name, task, config)
     done = finished(folder, arm)
     if done is not None:
         return done
-    index = subset_of(task.problem, task.train.labels, 1.0, seed, cap)
+    index = subset_of(task.problem, task.train.labels, 1.0, config.seed, config.cap)
     if not len(index):
-        raise InputError(f"--trial.cap {cap}: leaves a class without any row; allow more")
-    train = task.train.take(index)
-    result = hf_encoder.probe(task, hf_encoder.load(name), train, capped=len(train) < len(task.train))
-    summary = {**result.summary(), "identity": arm, "seed": seed, "hashes": task.hashes}
+        raise InputError(f"--trial.cap {config.cap}: leaves a class without any row; allow more")
+    train, encoder = task.train.take(index), hf_encoder.load(name, config.pooling)
+    result = hf_encoder.probe(task, encoder, train, config, capped=len(train) < len(task.train))
+    hashes = {**task.hashes, "encoder": sha256_json(hf_encoder.contents(name))}
+    summary = {**result.summary(), "identity": arm, "seed": config.seed, "hashes": hashes}
     return _keep(folder, task, summary | {"converged": result.chosen.get("converged")}, result)
 
 

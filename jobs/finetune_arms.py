@@ -10,12 +10,12 @@ from typing import Any
 
 from genomics_fm.artefacts import read_json_object, sha256_bytes, write_json
 from genomics_fm.errors import CorruptArtefact, EnvironmentFault
-from genomics_fm.tasks import baselines
+from genomics_fm.tasks import baselines, identities
 from genomics_fm.tasks.cnn_baseline import CnnConfig
 from genomics_fm.tasks.problem import Problem
 from genomics_fm.tasks.task import Task
 from genomics_fm.tasks.trial_config import TrialConfig
-from jobs import arms, identities, launch
+from jobs import arms, launch
 from jobs.arms import ArmConfig
 from jobs.finetune_config import FinetuneConfig
 from jobs.progress import Clock, rate, say, watched
@@ -39,6 +39,7 @@ class Planned:
         encoder: folder of ours.
         cap: most training rows.
         seed: of rows and network.
+        foreign: how an encoder of others is probed: its `hf_encoder.SETTINGS` count.
     """
 
     name: str
@@ -47,6 +48,7 @@ class Planned:
     encoder: str = ""
     cap: int = 0
     seed: int = 0
+    foreign: TrialConfig | None = None
 
     @property
     def seeded(self) -> bool:
@@ -78,12 +80,19 @@ def planned(
         names: vocabularies to try.
         rows: for training.
     """
-    cap, updates = config.trial.cap, config.updates(min(rows, config.trial.cap))
+    cap, seen = config.trial.cap, min(rows, config.trial.cap)
+    updates, batch_rows = config.updates(seen), config.batch_rows(seen)
     evaluations = min(config.trial.evaluations, updates)
     common = dataclasses.replace(
-        config.trial, how=config.how, updates=updates, evaluations=evaluations, device="cuda" if config.gpu else "auto"
+        config.trial,
+        how=config.how,
+        updates=updates,
+        batch_rows=batch_rows,
+        evaluations=evaluations,
+        device="cuda" if config.gpu else "auto",
     )
-    found = [Planned(name, task, cap=cap) for name in (*baselines.NAMES[problem.kind], *config.encoder)]
+    found = [Planned(name, task, cap=cap) for name in baselines.NAMES[problem.kind]]
+    found += [Planned(name, task, foreign=config.trial) for name in config.encoder]
     found += [Planned(baselines.CNN, task, cap=cap, seed=seed) for seed in range(1, config.seeds)]
     for seed in range(config.seeds):
         for name in sorted(names, key=lambda name: name not in LONGEST):
@@ -139,8 +148,8 @@ def _identities(plan: Sequence[Planned], task: Task) -> dict[str, str]:
     for one in plan:
         if one.trial is not None:
             found[one.folder] = identities.of_trial(one.trial, hashes[one.encoder], task)
-        elif one.name.startswith(arms.FOREIGN):
-            found[one.folder] = identities.of_foreign(one.name, task, one.seed, one.cap)
+        elif one.foreign is not None:
+            found[one.folder] = identities.of_foreign(one.name, task, one.foreign)
         else:
             found[one.folder] = identities.of_baseline(one.name, task, one.seed, one.cap, CnnConfig())
     return found
@@ -189,8 +198,8 @@ def _on_worker(one: dict[str, Any], root: str) -> dict[str, Any]:
         done = arms.run(trial, folder, _Told(folder, arm.trial), Path(root) / FEATURES)
         (folder / PROGRESS).unlink(missing_ok=True)
         return done
-    if arm.name.startswith(arms.FOREIGN):
-        return arms.run_foreign(Path(arm.task), arm.name, folder, arm.seed, arm.cap)
+    if arm.foreign is not None:
+        return arms.run_foreign(Path(arm.task), arm.name, folder, arm.foreign)
     return arms.run_baseline(Path(arm.task), arm.name, folder, arm.seed, arm.cap)
 
 

@@ -13,6 +13,8 @@ from genomics_fm.tasks.trial_config import How, TrialConfig
 TRIAL = TrialConfig(updates=2_000, cap=100_000, evaluations=16, evaluation_rows=512, patience=6)
 """Stops when validation rises no more."""
 FEWEST_UPDATES = 64
+MOST_BATCH_ROWS = 512
+"""Of more than 64,000 rows: up to a million are each seen within the updates."""
 FILLED_IN = ("vocabulary", "start", "how", "seed", "device")
 """Of a trial, what flags of the job say."""
 _OF_DATA = (
@@ -76,8 +78,16 @@ class FinetuneConfig:
 
     def updates(self, rows: int) -> int:
         """Most updates of a trial on so many training rows."""
-        wanted = max(FEWEST_UPDATES, -(-self.passes * rows // self.trial.batch_rows))
+        wanted = max(FEWEST_UPDATES, -(-self.passes * rows // self.batch_rows(rows)))
         return min(wanted, self.trial.updates)
+
+    def batch_rows(self, rows: int) -> int:
+        """Sequences an update; doubled until every row can be seen, if neither it nor the updates were asked for."""
+        size = self.trial.batch_rows
+        if (size, self.trial.updates) == (TRIAL.batch_rows, TRIAL.updates):
+            while size < MOST_BATCH_ROWS and size * TRIAL.updates < rows:
+                size *= 2
+        return size
 
 
 def refuse_contradictions(config: FinetuneConfig) -> None:

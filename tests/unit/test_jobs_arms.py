@@ -11,15 +11,16 @@ from genomics_fm.errors import CorruptArtefact, InputError
 from genomics_fm.inference.card import read_card
 from genomics_fm.inference.head import load_head, read_validation
 from genomics_fm.inference.predicted import read_predicted
-from genomics_fm.tasks import baselines, hf_encoder, learning, linear, linear_baseline, task, trial
+from genomics_fm.tasks import baselines, hf_encoder, identities, learning, linear, newton, task, trial
 from genomics_fm.tasks.cnn_baseline import CnnConfig
 from genomics_fm.tasks.trial_config import TrialConfig
 from genomics_fm.vocabulary.ensemble import Ensemble
-from jobs import arms, identities
+from jobs import arms
 from jobs.arms import ArmConfig
 from tests.unit.trial_tasks import encoder, task_of
 
 TRIAL = TrialConfig(vocabulary="kmer", updates=4, batch_rows=8, evaluations=4)
+FEW = TrialConfig(cap=30)
 
 
 @pytest.fixture
@@ -85,9 +86,9 @@ def test_changed_predictions_are_refused(name: str, tmp_path: Path) -> None:
         (identities, "NUMBERS_VERSION", {"trial", "baseline", "foreign"}),
         (learning, "PLATEAU", {"trial", "baseline"}),
         (learning, "LEAST_POINTS", {"trial", "baseline"}),
-        (linear, "PENALTIES", {"trial"}),
-        (linear_baseline, "ITERATIONS", {"baseline", "foreign"}),
-        (linear_baseline, "TOLERANCE", {"baseline", "foreign"}),
+        (linear, "PENALTIES", {"trial", "baseline", "foreign"}),
+        (newton, "ITERATIONS", {"trial", "baseline", "foreign"}),
+        (newton, "TOLERANCE", {"trial", "baseline", "foreign"}),
         (baselines, "KMERS", {"baseline"}),
     ],
 )
@@ -100,7 +101,7 @@ def test_what_decides_numbers_decides_identities(
         return {
             "trial": identities.of_trial(TRIAL, ("e", vocabulary), made),
             "baseline": identities.of_baseline("CNN", made, 0, 30, network),
-            "foreign": identities.of_foreign("hf:them", made, 0, 30),
+            "foreign": identities.of_foreign("hf:them", made, TRIAL),
         }
 
     before = now()
@@ -140,22 +141,22 @@ def test_another_peoples_encoder_is_an_arm_too(tmp_path: Path, monkeypatch: pyte
     class Counted:
         """Stands in for `hf_encoder.HfEncoder`: counts bases."""
 
-        def __init__(self, name: str) -> None:
-            self.name = name
+        def __init__(self, name: str, pooling: str) -> None:
+            self.name, self.pooling = name, pooling
 
         def __call__(self, sequences: list[str]) -> np.ndarray:
             return np.array([[text.count(base) / len(text) for base in "ACGT"] for text in sequences], np.float32)
 
     monkeypatch.setattr(hf_encoder, "load", Counted)
     task.save(tmp_path / "task", task_of("classification"))
-    arm = arms.run_foreign(tmp_path / "task", "hf:them", tmp_path / "arm", cap=30)
+    arm = arms.run_foreign(tmp_path / "task", "hf:them", tmp_path / "arm", FEW)
     assert (arm["name"], arm["labels_seen"], arm["capped"]) == ("hf:them", 30, True)
     assert arm["test"]["mcc"] > 0.5 and (tmp_path / "arm" / arms.TEST).is_file()
     monkeypatch.setattr(hf_encoder, "load", None)
-    assert arms.run_foreign(tmp_path / "task", "hf:them", tmp_path / "arm", cap=30) == arm
+    assert arms.run_foreign(tmp_path / "task", "hf:them", tmp_path / "arm", FEW) == arm
     with pytest.raises(InputError, match=r"--trial\.cap 2: leaves a class without any row"):
-        arms.run_foreign(tmp_path / "task", "hf:them", tmp_path / "few", cap=2)
+        arms.run_foreign(tmp_path / "task", "hf:them", tmp_path / "few", TrialConfig(cap=2))
     monkeypatch.setattr(hf_encoder, "load", Counted)
-    monkeypatch.setattr(linear_baseline, "ITERATIONS", 1)
-    assert arms.run_foreign(tmp_path / "task", "hf:them", tmp_path / "short", cap=30)["converged"] is False
+    monkeypatch.setattr(newton, "ITERATIONS", 1)
+    assert arms.run_foreign(tmp_path / "task", "hf:them", tmp_path / "short", FEW)["converged"] is False
     assert arm["converged"] is True

@@ -12,7 +12,7 @@ import pytest
 from genomics_fm.artefacts import write_sealed_json
 from genomics_fm.commands.tasks import check
 from genomics_fm.errors import EnvironmentFault, InputError
-from genomics_fm.tasks import linear_baseline, read_data, registry, task
+from genomics_fm.tasks import baselines, read_data, registry, task
 from genomics_fm.tasks.problem import Problem
 from genomics_fm.vocabulary.ensemble import Ensemble
 from jobs import arms, finetune, finetune_arms, finetune_task, finetune_text
@@ -118,9 +118,9 @@ def test_an_arm_of_other_numbers_is_run_again(
     heard: list[str] = []
     finetune_arms.run(tmp_path / "arms", plan, made, config, lambda one, arm: heard.append(one.name))
     assert ran == [] and heard == [one.name for one in plan]
-    monkeypatch.setattr(linear_baseline, "TOLERANCE", 1e-9)
+    monkeypatch.setattr(baselines, "KMERS", (3,))
     finetune_arms.run(tmp_path / "arms", plan, made, config, lambda one, arm: None)
-    assert ran == ["GC and length", "hf:them"]
+    assert ran == ["GC and length"]
 
 
 @pytest.mark.parametrize("lost", ["WorkerCrashedError", "OutOfMemoryError", "NodeDiedError"])

@@ -8,7 +8,7 @@ import pytest
 
 from genomics_fm.errors import InputError
 from genomics_fm.genome.alphabet import reverse_complement
-from genomics_fm.tasks import baselines, composition, kmer_features, kmers, linear_baseline, metrics, rows
+from genomics_fm.tasks import baselines, composition, kmer_features, kmers, rows
 from genomics_fm.tasks.cnn_baseline import CnnConfig
 from genomics_fm.tasks.problem import UNLABELLED, Problem
 from genomics_fm.tasks.rows import Rows
@@ -137,25 +137,6 @@ def test_counts_equal_the_canonical_ones_and_unknown_letters_count_nothing(monke
     counts = {"ACGT"[i // 4] + "ACGT"[i % 4]: round(float(np.expm1(plain[0, i]))) for i in np.flatnonzero(plain[0])}
     assert counts == {"AC": 2, "CG": 1}
     assert kmer_features.matrix([], 2, both_strands=False).shape == (0, 16)
-
-
-def test_linear_models_skip_gaps_and_classes_that_are_not_there() -> None:
-    draw = np.random.default_rng(0)
-    features = draw.normal(size=(80, 3)).astype(np.float32)
-    features[:, 2] = 7  # says nothing, and must not harm
-    values = (features[:, :2] @ [[1.0, 0], [0, 2.0]] + [4, 5]).astype(np.float32)
-    values[:40, 1] = np.nan
-    problem = Problem("regression", ("x", "y"))
-    fitted = linear_baseline.fit(problem, features, values, features[40:], values[40:])
-    assert fitted.penalty == min(linear_baseline.PENALTIES)
-    assert np.allclose(fitted.predict(features)[40:], values[40:], atol=0.01)
-    three = Problem("classification", ("a", "b", "c"))
-    labels = np.where(features[:, 0] > 0, 2, 1)
-    found = linear_baseline.fit(three, features, labels, features, labels).predict(features)
-    assert np.array_equal(metrics.decide(three, found), labels)
-    assert np.all(found[:, 0] == 0)
-    one = linear_baseline.fit(three, features, np.ones(80, np.int64), features, labels)
-    assert one.predict(features)[0].tolist() == [0, 1, 0]
 
 
 @pytest.mark.parametrize("name", [baselines.GC, baselines.CNN])

@@ -14,6 +14,7 @@ from genomics_fm.errors import InputError
 from genomics_fm.tasks import hf_encoder
 from genomics_fm.tasks.problem import Problem
 from genomics_fm.tasks.task import Task
+from genomics_fm.tasks.trial_config import TrialConfig
 from tests.unit.test_tasks_coding_baselines import _rows
 
 transformers = pytest.importorskip("transformers")
@@ -65,10 +66,27 @@ def test_long_sequences_are_read_in_pieces_and_nothing_is_cut_off(folder: Path) 
 def test_a_probe_learns_and_says_what_is_not_known(folder: Path) -> None:
     problem = Problem("classification", ("poor", "rich"))
     task = Task("gc", problem, {"train": _rows(120, 1), "validation": _rows(40, 2), "test": _rows(60, 3)})
-    arm = hf_encoder.probe(task, hf_encoder.load(f"hf:{folder}"), task.train)
+    arm = hf_encoder.probe(task, hf_encoder.load(f"hf:{folder}"), task.train, TrialConfig())
     assert arm.name == f"hf:{folder}"
     assert arm.test["mcc"] > 0.5
     assert arm.chosen["pretraining data"] == "unknown"
+
+
+def test_the_first_token_where_it_is_asked_for(folder: Path) -> None:
+    encoder = hf_encoder.load(f"hf:{folder}", "cls")
+    with torch.inference_mode():
+        hidden = encoder.model(**encoder.tokenizer("ACGTACGT", return_tensors="pt")).last_hidden_state[0]
+    assert np.allclose(encoder(["AC", "ACGTACGT"])[1], hidden[0].numpy(), atol=1e-5)
+
+
+def test_what_stands_behind_a_name_is_known(folder: Path, tmp_path: Path) -> None:
+    for path in folder.iterdir():
+        (tmp_path / path.name).write_bytes(path.read_bytes())
+    before = hf_encoder.contents(f"hf:{tmp_path}")
+    assert before == hf_encoder.contents(f"hf:{folder}") and "model.safetensors" in before
+    (tmp_path / "config.json").write_text("{}")
+    assert hf_encoder.contents(f"hf:{tmp_path}") != before
+    assert hf_encoder.contents("hf:nobody/nothing") == {}
 
 
 def test_code_that_comes_with_a_model_is_refused_and_not_run(folder: Path, tmp_path: Path) -> None:

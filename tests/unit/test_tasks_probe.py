@@ -9,7 +9,7 @@ import torch
 
 from genomics_fm.model.heads import SequenceClassifier
 from genomics_fm.model.weights import load_encoder
-from genomics_fm.tasks import features, linear, metrics, trial
+from genomics_fm.tasks import features, linear, metrics, newton, trial
 from genomics_fm.tasks.problem import Kind
 from genomics_fm.tasks.scoring import mean_of_strands, predict
 from genomics_fm.tasks.task import Task
@@ -86,7 +86,7 @@ def test_a_probe_whose_fit_did_not_end_has_not_converged(
     folder: Path, vocabulary: Ensemble, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert trial.run(PROBE, folder, vocabulary, task_of("classification")).converged is True
-    monkeypatch.setattr(linear, "ITERATIONS", 1)
+    monkeypatch.setattr(newton, "ITERATIONS", 1)
     assert trial.run(PROBE, folder, vocabulary, task_of("classification")).converged is False
 
 

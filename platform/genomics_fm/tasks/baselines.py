@@ -11,14 +11,17 @@ from typing import Any
 import numpy as np
 
 from genomics_fm.errors import InputError, require
-from genomics_fm.tasks import cnn_baseline, composition, kmer_features, linear_baseline, metrics, results
+from genomics_fm.tasks import cnn_baseline, composition, kmer_features, metrics, results
+from genomics_fm.tasks import linear as linear_models
 from genomics_fm.tasks.cnn_baseline import CnnConfig
 from genomics_fm.tasks.fractions import subset_of
 from genomics_fm.tasks.metrics import Predictions
+from genomics_fm.tasks.objective import objective_of
 from genomics_fm.tasks.problem import Kind, Problem
 from genomics_fm.tasks.results import ArmResult
 from genomics_fm.tasks.rows import Rows
 from genomics_fm.tasks.task import Task
+from genomics_fm.tasks.trial_config import TrialConfig
 
 KMERS = (4, 6)
 """Lengths of which validation picks one: few rows or short ones have not enough 6-mers."""
@@ -130,11 +133,20 @@ def _constant(problem: Problem, train: Rows, validation: Rows) -> Fitted:
 
 def linear(problem: Problem, train: Rows, validation: Rows, features: Features) -> Fitted:
     """Logistic or ridge regression of any features of sequences."""
-    fitted = linear_baseline.fit(
-        problem, features(train.sequences), train.labels, features(validation.sequences), validation.labels
+    objective = objective_of(TrialConfig(), problem, train.labels)
+    found = linear_models.choose(
+        objective,
+        features(train.sequences),
+        train.labels,
+        lambda guess: metrics.evaluate(problem, validation.labels, guess)[problem.metric],
+        features(validation.sequences),
     )
-    chosen = {"penalty": fitted.penalty, "converged": fitted.converged}
-    return Fitted(lambda sequences: fitted.predict(features(sequences)), chosen)
+    chosen = {"penalty": found.penalty, "converged": found.converged}
+
+    def predict(sequences: Sequence[str]) -> Predictions:
+        return linear_models.predictions(objective, found.model(features(sequences))).astype(np.float32)
+
+    return Fitted(predict, chosen)
 
 
 def _kmers(problem: Problem, train: Rows, validation: Rows) -> Fitted:

@@ -12,15 +12,23 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from genomics_fm.artefacts import sha256_file
 from genomics_fm.errors import InputError
 from genomics_fm.genome.alphabet import reverse_complement
-from genomics_fm.tasks import baselines
+from genomics_fm.model.heads import Pooling
+from genomics_fm.tasks import baselines, linear
+from genomics_fm.tasks import probe as linear_probe
+from genomics_fm.tasks.objective import objective_of
 from genomics_fm.tasks.problem import Problem
 from genomics_fm.tasks.results import ArmResult
 from genomics_fm.tasks.rows import Rows
+from genomics_fm.tasks.scoring import Predictions, mean_of_strands
 from genomics_fm.tasks.task import Task
+from genomics_fm.tasks.trial_config import TrialConfig
 
 PREFIX = "hf:"
+SETTINGS = ("cap", "seed", "pooling", "class_weights", "pos_weight")
+"""Of a trial, what decides a probe of such an encoder."""
 BATCH_TOKENS = 8192
 MOST_UNKNOWN = 0.5
 """Share of unknown tokens from which a tokenizer does not read nucleotides."""
@@ -37,21 +45,24 @@ class HfEncoder:
         model: in evaluation mode; gives hidden states.
         tokenizer: its own.
         limit: most tokens of a document, special ones included.
+        pooling: "mean" over content tokens; "cls": the first token, which its tokenizer must set before a sequence;
+            "attention" is the mean too, as it is of our encoders before any training.
     """
 
     name: str
     model: Any
     tokenizer: Any
     limit: int
+    pooling: Pooling
     _known: dict[str, NDArray[np.float32]] = field(default_factory=dict, repr=False)
 
     def __call__(self, sequences: Sequence[str]) -> NDArray[np.float32]:
-        """Mean hidden state over the tokens that are not special, (N, D), each sequence computed once.
+        """Pooled hidden states, (N, D), each sequence computed once.
 
-        A sequence of more tokens than `limit` is read in pieces and every token counts alike.
+        A sequence of more tokens than `limit` is read in pieces, of which every pooled token counts alike.
 
         Raises:
-            InputError: the tokenizer does not know nucleotides.
+            InputError: the tokenizer does not know nucleotides, or has no first token where that is asked for.
         """
         new = [sequence for sequence in dict.fromkeys(sequences) if sequence not in self._known]
         documents = [(sequence, document) for sequence in new for document in self._documents(sequence)]
@@ -86,7 +97,7 @@ class HfEncoder:
 
     @torch.inference_mode()
     def _sums(self, documents: list[tuple[list[int], list[int]]]) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-        """Sum of the hidden states of content tokens, (B, D), and how many they are."""
+        """Sum of the hidden states of pooled tokens, (B, D), and how many they are."""
         longest = max(len(ids) for ids, _ in documents)
         ids_BT = torch.full((len(documents), longest), self.tokenizer.pad_token_id or 0)
         inside_BT, content_BT = torch.zeros_like(ids_BT), torch.zeros_like(ids_BT)
@@ -94,6 +105,11 @@ class HfEncoder:
             ids_BT[row, : len(ids)] = torch.tensor(ids)
             inside_BT[row, : len(ids)] = 1
             content_BT[row, : len(ids)] = 1 - torch.tensor(special)
+            if self.pooling == "cls":
+                if not special[0]:
+                    raise InputError(f"{self.name}: its tokenizer sets no token before a sequence; give pooling mean")
+                content_BT[row] = 0
+                content_BT[row, 0] = 1
         hidden_BTD = self.model(input_ids=ids_BT, attention_mask=inside_BT).last_hidden_state.float()
         return (hidden_BTD * content_BT[..., None]).sum(1).numpy(), content_BT.sum(1).numpy()
 
@@ -107,11 +123,12 @@ def _of_like_length(documents: list[tuple[str, Any]]) -> Iterator[list[tuple[str
         left = left[size:]
 
 
-def load(name: str) -> HfEncoder:
+def load(name: str, pooling: Pooling = "mean") -> HfEncoder:
     """An encoder from a local folder, without network, or by its hub id.
 
     Args:
         name: "hf:FOLDER" or "hf:OWNER/NAME".
+        pooling: of its states.
 
     Raises:
         InputError: transformers is not installed; no such model; one that needs its own code; weights that are missing
@@ -144,7 +161,7 @@ def load(name: str) -> HfEncoder:
     if missing:
         raise InputError(f"{name}: {len(missing)} weights are not in its files, {missing[0]} for one; use a whole one")
     model = model.get_encoder() if model.config.is_encoder_decoder else model
-    return HfEncoder(name, model.float().eval(), tokenizer, _limit(model.config, tokenizer))
+    return HfEncoder(name, model.float().eval(), tokenizer, _limit(model.config, tokenizer), pooling)
 
 
 def _limit(config: Any, tokenizer: Any) -> int:
@@ -153,14 +170,31 @@ def _limit(config: Any, tokenizer: Any) -> int:
     return int(min(tokenizer.model_max_length, positions - _RESERVED, _NO_LIMIT))
 
 
-def probe(task: Task, encoder: HfEncoder, train: Rows, fraction: float = 1.0, capped: bool = False) -> ArmResult:
-    """Logistic or ridge regression of a frozen encoder's mean states; of both strands' mean, where there are two (R20).
+def contents(name: str) -> dict[str, str]:
+    """What stands behind a name: sha256 of a folder's files; of a hub id the commit that was fetched last, if any."""
+    place = name.removeprefix(PREFIX)
+    if Path(place).is_dir():
+        return {path.name: sha256_file(path) for path in sorted(Path(place).iterdir()) if path.is_file()}
+    try:
+        from huggingface_hub import try_to_load_from_cache
+        from huggingface_hub.errors import HFValidationError
+    except ImportError:
+        return {}  # nothing of it can be opened here
+    try:
+        found = try_to_load_from_cache(place, "config.json")
+    except HFValidationError:
+        return {}
+    return {"commit": Path(found).parent.name} if isinstance(found, str) else {}
+
+
+def probe(task: Task, encoder: HfEncoder, train: Rows, config: TrialConfig, capped: bool = False) -> ArmResult:
+    """A frozen encoder with a linear model of its states, fitted and tuned as our own (`tasks.probe`).
 
     Args:
         task: rows and question.
         encoder: from `load`.
         train: training rows used.
-        fraction: what share of them this is, for the record.
+        config: its `SETTINGS` count.
         capped: for the record.
 
     Raises:
@@ -169,14 +203,19 @@ def probe(task: Task, encoder: HfEncoder, train: Rows, fraction: float = 1.0, ca
     if task.problem.kind == "per-base":
         raise InputError(f"{encoder.name}: a class of every base is not a question to pooled states; leave it out")
 
+    def states(sequences: Sequence[str]) -> NDArray[np.float32]:
+        if task.problem.stranded:
+            return encoder(sequences)[None]
+        return np.stack([encoder(sequences), encoder([*map(reverse_complement, sequences)])])
+
     def fit(problem: Problem, rows: Rows, validation: Rows) -> baselines.Fitted:
-        def features(sequences: Sequence[str]) -> NDArray[np.float32]:
-            if problem.stranded:
-                return encoder(sequences)
-            turned = encoder([*map(reverse_complement, sequences)])
-            return np.mean([encoder(sequences), turned], axis=0, dtype=np.float32)
+        objective = objective_of(config, problem, rows.labels)
+        found = linear_probe.choose(objective, states(rows.sequences), rows, states(validation.sequences), validation)
 
-        fitted = baselines.linear(problem, rows, validation, features)
-        return baselines.Fitted(fitted.predict, fitted.chosen | {"pretraining data": "unknown"})
+        def predict(sequences: Sequence[str]) -> Predictions:
+            return mean_of_strands(linear.predictions(objective, found.model(states(sequences))))
 
-    return baselines.score(task, encoder.name, fit, train, fraction, capped)
+        chosen = {"penalty": found.penalty, "converged": found.converged, "pretraining data": "unknown"}
+        return baselines.Fitted(predict, chosen)
+
+    return baselines.score(task, encoder.name, fit, train, capped=capped)

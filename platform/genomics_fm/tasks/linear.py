@@ -1,122 +1,223 @@
 """Linear models of features, fitted exactly: logistic regression of classes or labels, ridge regression of targets.
 
-One objective for all of them, mean loss + penalty / 2 · |W|², so that a penalty means the same for any number of rows.
+One solver for probes and baselines alike. Of each model (all classes together, each label, each target) what is
+minimised is the mean loss over its rows + penalty / 2 · |w|², so that a penalty means the same for any number of rows
+and outputs. Two classes are one label.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from scipy import sparse  # type: ignore[import-untyped]
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
-from genomics_fm.errors import EnvironmentFault
+from genomics_fm.errors import EnvironmentFault, InputError
+from genomics_fm.tasks import newton
+from genomics_fm.tasks.newton import Design, Features, Loss
 from genomics_fm.tasks.objective import Objective
+from genomics_fm.tasks.rows import Labels
+from genomics_fm.tasks.scoring import meaning
 
-PENALTIES = (10.0, 1.0, 0.1, 0.01, 1e-3, 1e-4, 1e-5)
-"""Of standardised features, from the strongest: each fit begins where the last one ended."""
-ITERATIONS = 300
-TOLERANCE = 1e-6
-"""Largest entry of the gradient of the mean loss where a fit ends."""
-CONVERGED = 1e-5
-"""With a larger entry where its iterations ended, a fit has not converged; a search may stop just above `TOLERANCE`."""
+PENALTIES = (100.0, 10.0, 1.0, 0.1, 0.01, 1e-3, 1e-4, 1e-5)
+"""Of features of unit variance, strongest first: each fit begins where the last one ended."""
+PATIENCE = 3
+"""Weaker penalties tried without a better score, once any has been better than the strongest: under that a model may
+predict one class alone."""
+ABSENT = 20.0
+"""Log-odds against a class that no training row has, and for or against a label that all or none have."""
+_GROUP_ENTRIES = 2**24  # of a matrix of rows and outputs
 
 
 @dataclass(frozen=True)
 class Linear:
     """outputs = features · weight.T + bias: (C, D) and (C,), float64, for features as they come.
 
-    `converged`: the gradient where the fit ended is within `CONVERGED`, or it needed no search.
+    `converged`: the gradient where the fit ended is within `newton.CONVERGED`.
     """
 
     weight_CD: NDArray[np.float64]
     bias_C: NDArray[np.float64]
     converged: bool
 
-    def __call__(self, features: NDArray[np.floating]) -> NDArray[np.float64]:
-        """(..., D) to (..., C)."""
-        return features.astype(np.float64) @ self.weight_CD.T + self.bias_C
+    def __call__(self, features: Features) -> NDArray[np.float64]:
+        """(..., D) to (..., C); sparse ones (N, D)."""
+        if sparse.issparse(features):
+            return np.asarray(features @ self.weight_CD.T) + self.bias_C
+        found = np.empty((*features.shape[:-1], len(self.bias_C)))
+        flat = found.reshape(-1, len(self.bias_C))
+        for part, chunk in newton.dense_chunks(features.reshape(-1, features.shape[-1])):
+            flat[part] = chunk @ self.weight_CD.T + self.bias_C
+        return found
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """The model with the best score, its penalty, and the score of each penalty that was tried."""
+
+    model: Linear
+    penalty: float
+    tried: dict[float, float]
+
+    @property
+    def converged(self) -> bool:
+        return self.model.converged
+
+
+def choose(
+    objective: Objective, features: Features, labels: Labels, score: Callable[[NDArray[Any]], float],
+    checked: Features,
+) -> Chosen:  # fmt: skip
+    """Fit with weaker and weaker penalties until `score` rises no more (`PATIENCE`).
+
+    Args:
+        objective: of the training rows.
+        features: (N, D) of training rows; a row may be there twice, as its two strands are.
+        labels: of these, as `Rows.labels`.
+        score: of predictions for `checked`, higher is better; of equal ones the stronger penalty is taken.
+        checked: (..., D) of the rows that choose.
+
+    Raises:
+        EnvironmentFault: as `path`.
+    """
+    best: tuple[float, Linear] | None = None
+    tried: dict[float, float] = {}
+    for penalty, model in path(objective, features, labels, PENALTIES):
+        tried[penalty] = score(predictions(objective, model(checked)))
+        if best is None or tried[penalty] > tried[best[0]]:
+            best = penalty, model
+        elif best[0] < PENALTIES[0] and PENALTIES.index(penalty) - PENALTIES.index(best[0]) >= PATIENCE:
+            break
+    if best is None:
+        raise InputError("no penalty to choose from; give at least one")
+    return Chosen(best[1], best[0], tried)
+
+
+def predictions(objective: Objective, outputs: NDArray[np.float64]) -> NDArray[Any]:
+    """Probabilities, or values on the targets' own scale, from a model's outputs, (..., C)."""
+    return meaning(torch.from_numpy(objective.values(outputs)), objective.problem).numpy()
 
 
 def path(
-    objective: Objective, features_ND: Tensor, labels: Tensor, penalties: Sequence[float]
+    objective: Objective, features: Features, labels: Labels, penalties: Sequence[float]
 ) -> Iterator[tuple[float, Linear]]:
-    """The models of each penalty.
+    """The models of each penalty, on one thread: sums do not depend on the machine's cores.
 
     Args:
-        objective: what is fitted; targets in `labels` are standardised, as it has them.
-        features_ND: floats; they are standardised here, and what is fitted is given back for them as they come.
+        objective: what is fitted; models of targets answer on the scale of `Objective.targets`.
+        features: (N, D) floats; they are standardised here, and what is fitted is given back for them as they come.
         labels: (N,) int64 classes or (N, C) floats, NaN where nothing was measured.
-        penalties: on the squares of the weights, not of the biases.
+        penalties: on the squares of the weights, not of the biases; above 0, strongest first.
 
     Raises:
-        EnvironmentFault: a fit gave numbers that are not finite.
+        EnvironmentFault: features or fit are not finite.
     """
-    features_ND = features_ND.double()
-    mean_D = features_ND.mean(0)
-    deviation_D = (features_ND - mean_D).square().mean(0).sqrt()
-    deviation_D = torch.where(deviation_D > 0, deviation_D, torch.ones_like(deviation_D))
-    scaled_ND = (features_ND - mean_D) / deviation_D
-    fits = _ridge if objective.problem.kind == "regression" else _logistic
-    for penalty, weight_CD, bias_C, converged in fits(objective, scaled_ND, labels, penalties):
-        weight_CD = weight_CD / deviation_D
-        bias_C = bias_C - weight_CD @ mean_D
-        if not (torch.isfinite(weight_CD).all() and torch.isfinite(bias_C).all()):
-            raise EnvironmentFault("a linear probe is not finite: the encoder's states are not; use another encoder")
-        yield penalty, Linear(weight_CD.cpu().numpy(), bias_C.cpu().numpy(), converged)
-
-
-def _logistic(
-    objective: Objective, scaled_ND: Tensor, labels: Tensor, penalties: Sequence[float]
-) -> Iterator[tuple[float, Tensor, Tensor, bool]]:
-    """Multinomial or one-vs-rest logistic regression by L-BFGS, all outputs at once."""
-    outputs, width = objective.problem.outputs, scaled_ND.shape[1]
-    weight_CD = scaled_ND.new_zeros(outputs, width).requires_grad_()
-    bias_C = scaled_ND.new_zeros(outputs).requires_grad_()
-    labels = labels if objective.problem.classes else labels.double()
+    with threadpool_limits(limits=1):
+        design = Design(features)
+    if not (np.isfinite(design.mean_D).all() and np.isfinite(design.deviation_D).all()):
+        raise EnvironmentFault("a linear model's features are not finite: the encoder's states are not; use another")
+    asked = _ask(objective, labels, design.dtype)
+    with threadpool_limits(limits=1):
+        outputs = asked.bias_C.size
+        covariance = design.covariance() if outputs and newton.worth_a_factor(design, outputs) else None
+    weight = np.zeros((design.scaled.shape[1] + 1, outputs), design.dtype)
+    weight[-1] = asked.bias_C
     for penalty in penalties:
-        solver = torch.optim.LBFGS(
-            [weight_CD, bias_C], max_iter=ITERATIONS, tolerance_grad=TOLERANCE, tolerance_change=0.0,
-            history_size=20, line_search_fn="strong_wolfe",
-        )  # fmt: skip
-
-        def closure(solver: torch.optim.Optimizer = solver, penalty: float = penalty) -> Tensor:
-            solver.zero_grad()
-            # The loss of several labels is a mean over them; a label's own fit does not depend on how many there are.
-            scale = 1 if objective.problem.classes else outputs
-            loss = objective.loss(scaled_ND @ weight_CD.T + bias_C, labels) * scale
-            loss = loss + penalty / 2 * weight_CD.square().sum()
-            loss.backward()
-            return loss
-
-        solver.step(closure)
-        closure()  # for the gradient where the search ended
-        steepest = max(float(each.grad.abs().max()) for each in (weight_CD, bias_C) if each.grad is not None)
-        yield penalty, weight_CD.detach().clone(), bias_C.detach().clone(), steepest <= CONVERGED
+        with threadpool_limits(limits=1):
+            steepest = _fit(design, asked, weight, penalty, covariance)
+        yield penalty, _as_they_come(design, asked, weight, steepest <= newton.CONVERGED)
 
 
-def _ridge(
-    objective: Objective, scaled_ND: Tensor, labels: Tensor, penalties: Sequence[float]
-) -> Iterator[tuple[float, Tensor, Tensor, bool]]:
-    """Ridge regression of each target on the rows where it was measured, from one decomposition for all penalties.
+@dataclass(frozen=True)
+class _Asked:
+    """What there is to fit, and how the problem's outputs come of it.
 
-    The loss is half the mean square, as it is of a normal likelihood.
+    Attributes:
+        groups: losses of some outputs each, in order; all of the models' outputs together.
+        bias_C: of the models without features: where fits begin.
+        spread_OC: outputs of the problem = spread · outputs of the models + `rest_O`.
     """
-    solved = [_target(scaled_ND, labels[:, number].double()) for number in range(objective.problem.outputs)]
-    for penalty in penalties:
-        weight_CD = torch.stack([vectors @ (moment / (values + penalty)) for vectors, values, moment, *_ in solved])
-        centre_CD, mean_C = (torch.stack([one[place] for one in solved]) for place in (3, 4))
-        yield penalty, weight_CD, mean_C - (weight_CD * centre_CD).sum(1), True
+
+    groups: list[Loss]
+    bias_C: NDArray[np.float64]
+    spread_OC: NDArray[np.float64]
+    rest_O: NDArray[np.float64]
 
 
-def _target(scaled_ND: Tensor, target_N: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
-    """Eigenvectors and eigenvalues of the features' covariance, their covariance with a target, and both means."""
-    known_N = ~torch.isnan(target_N)
-    rows = known_N.sum().clamp(min=1)
-    centre_D = torch.where(known_N[:, None], scaled_ND, 0.0).sum(0) / rows
-    mean = torch.where(known_N, target_N, 0.0).sum() / rows
-    moved_ND = torch.where(known_N[:, None], scaled_ND - centre_D, 0.0)
-    values_D, vectors_DD = torch.linalg.eigh(moved_ND.T @ moved_ND / rows)
-    moment_D = vectors_DD.T @ (moved_ND.T @ torch.where(known_N, target_N - mean, 0.0) / rows)
-    return vectors_DD, values_D.clamp(min=0), moment_D, centre_D, mean
+def _ask(objective: Objective, labels: Labels, dtype: np.dtype[Any]) -> _Asked:
+    if objective.problem.classes:
+        return _ask_classes(objective, labels, dtype)
+    values_NO = np.asarray(objective.targets(labels), np.float64)
+    known_NO = ~np.isnan(values_NO)
+    filled_NO = np.where(known_NO, values_NO, 0)
+    count_O = known_NO.sum(0)
+    mean_O = filled_NO.sum(0) / np.maximum(count_O, 1)
+    loss: type[Loss]
+    if objective.problem.kind == "regression":
+        there, rest_O, bias_O, loss = count_O > 0, np.zeros(len(count_O)), mean_O, newton.Squares
+        heavy_O = np.ones(len(count_O))
+    else:
+        there, loss = (mean_O > 0) & (mean_O < 1), newton.Logistic
+        rest_O = np.where(there, 0, np.where(mean_O == 1, ABSENT, -ABSENT))
+        heavy_O = np.ones(len(count_O)) if objective.weight_C is None else _double(objective.weight_C)
+        share_O = np.where(there, mean_O, 0.5)
+        bias_O = np.log(share_O * heavy_O / (1 - share_O))
+    columns = np.flatnonzero(there)
+    size = max(1, _GROUP_ENTRIES // max(1, len(labels)))
+    groups: list[Loss] = []
+    for start in range(0, len(columns), size):
+        part = columns[start : start + size]
+        weight = known_NO[:, part] * np.where(filled_NO[:, part] == 1, heavy_O[part], 1) / count_O[part]
+        groups.append(loss(filled_NO[:, part].astype(dtype), weight.astype(dtype)))
+    return _Asked(groups, bias_O[columns], np.eye(len(count_O))[:, columns], rest_O)
+
+
+def _ask_classes(objective: Objective, labels: Labels, dtype: np.dtype[Any]) -> _Asked:
+    outputs = objective.problem.outputs
+    class_weight_O = np.ones(outputs) if objective.weight_C is None else _double(objective.weight_C)
+    weight_N = class_weight_O[labels]
+    share_O = np.bincount(labels, weight_N, outputs) / (weight_N.sum() or 1)
+    met = np.flatnonzero(share_O)
+    rest_O = np.where(share_O > 0, 0.0, -ABSENT)
+    weight_N1 = (weight_N / (weight_N.sum() or 1))[:, None].astype(dtype)
+    if len(met) < 2:
+        return _Asked([], np.empty(0), np.empty((outputs, 0)), rest_O)
+    if len(met) == 2:
+        spread_O1 = np.zeros((outputs, 1))
+        spread_O1[met, 0] = -0.5, 0.5
+        second_N1 = (labels == met[1])[:, None].astype(dtype)
+        log_odds = np.log(share_O[met[1]] / share_O[met[0]])
+        return _Asked([newton.Logistic(second_N1, weight_N1)], np.array([log_odds]), spread_O1, rest_O)
+    loss = newton.Multinomial((labels[:, None] == met).astype(dtype), weight_N1)
+    return _Asked([loss], np.log(share_O[met]), np.eye(outputs)[:, met], rest_O)
+
+
+def _double(values: torch.Tensor) -> NDArray[np.float64]:
+    return values.detach().cpu().double().numpy()
+
+
+def _fit(
+    design: Design, asked: _Asked, weight: newton.Array, penalty: float, covariance_DD: newton.Array | None
+) -> float:
+    """Fit all models, in place; returns the largest entry of all gradients."""
+    steepest, start = 0.0, 0
+    for loss in asked.groups:
+        part = slice(start, start + loss.labels_NC.shape[1])
+        start = part.stop
+        curvature = loss.mean_curvature(loss.slope(design.times(weight[:, part]))[1])
+        undo = newton.preconditioner(covariance_DD, curvature, penalty)
+        weight[:, part], steepest_C = newton.minimise(design, loss, weight[:, part], penalty, undo)
+        steepest = max(steepest, float(steepest_C.max()))
+    return steepest
+
+
+def _as_they_come(design: Design, asked: _Asked, weight: newton.Array, converged: bool) -> Linear:
+    """The models of the problem's outputs, for features that are not scaled."""
+    weight_CD = weight[:-1].T.astype(np.float64) / design.deviation_D
+    bias_C = weight[-1] - weight_CD @ design.mean_D
+    if not (np.isfinite(weight_CD).all() and np.isfinite(bias_C).all()):
+        raise EnvironmentFault("a linear model is not finite; its features differ too much in size")
+    return Linear(asked.spread_OC @ weight_CD, asked.spread_OC @ bias_C + asked.rest_O, converged)

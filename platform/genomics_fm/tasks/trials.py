@@ -26,14 +26,13 @@ from genomics_fm.artefacts import (
     read_json_object,
     read_sealed_json,
     sha256_file,
-    sha256_json,
     write_bytes,
     write_sealed_json,
 )
 from genomics_fm.errors import CorruptArtefact, GenomicsFmError, InputError, one_line_errors
-from genomics_fm.model.weights import encoder_about, write_tensors
+from genomics_fm.model.weights import write_tensors
+from genomics_fm.tasks import identities, trial
 from genomics_fm.tasks import task as tasks
-from genomics_fm.tasks import trial
 from genomics_fm.tasks.task import Task
 from genomics_fm.tasks.trial import Trial
 from genomics_fm.tasks.trial_config import TrialConfig
@@ -41,8 +40,6 @@ from genomics_fm.vocabulary.ensemble import FILE_NAME, Ensemble
 
 FORMAT_VERSION = 1
 PREDICTIONS, RESULT, WEIGHTS = "predictions.parquet", "result.json", "model.safetensors"
-NO_INFLUENCE = ("threads", "batch_tokens")
-"""Settings that change numbers by rounding at most: a finished trial stays finished."""
 _PLACES = ("encoder", "task", "output")
 
 
@@ -105,10 +102,9 @@ def run_one(planned: Planned, cache: Path | None = None) -> tuple[dict[str, Any]
     """
     task = tasks.load(planned.task)
     vocabulary = Ensemble.load(planned.encoder / FILE_NAME)
-    _, encoder_sha256, _ = encoder_about(planned.encoder)
-    settings = {name: value for name, value in asdict(planned.config).items() if name not in NO_INFLUENCE}
-    hashes = {"encoder": encoder_sha256, "vocabulary": vocabulary.sha256, "task": task.sha256, **task.hashes}
-    identity = sha256_json([hashes, settings])
+    encoder = identities.encoder_hashes(planned.encoder)
+    identity = identities.of_trial(planned.config, encoder, task)
+    hashes = {"encoder": encoder[0], "vocabulary": encoder[1], "task": task.sha256, **task.hashes}
     done = _finished(planned, identity)
     if done is not None:
         return done, True

@@ -1,4 +1,4 @@
-"""What decides an arm's numbers, as one hash: a finished arm of the same hash is only read."""
+"""What decides the numbers of a trial or a baseline, as one hash: a finished one of the same hash is only read."""
 
 from dataclasses import asdict
 from pathlib import Path
@@ -6,15 +6,16 @@ from typing import Any
 
 from genomics_fm.artefacts import sha256_json
 from genomics_fm.model.weights import encoder_about
-from genomics_fm.tasks import baselines, learning, linear, linear_baseline
+from genomics_fm.tasks import baselines, hf_encoder, learning, linear, newton
 from genomics_fm.tasks.cnn_baseline import CnnConfig
 from genomics_fm.tasks.task import Task
 from genomics_fm.tasks.trial_config import TrialConfig
-from genomics_fm.tasks.trials import NO_INFLUENCE
 from genomics_fm.vocabulary.ensemble import FILE_NAME, Ensemble
 
-NUMBERS_VERSION = 2
+NUMBERS_VERSION = 3
 """Raised by hand with every change of code after which the same settings give other numbers."""
+NO_INFLUENCE = ("threads", "batch_tokens")
+"""Settings of a trial that change numbers by rounding at most."""
 
 
 def encoder_hashes(folder: Path) -> tuple[str, str]:
@@ -31,18 +32,19 @@ def encoder_hashes(folder: Path) -> tuple[str, str]:
 def of_trial(trial: TrialConfig, encoder: tuple[str, str], task: Task) -> str:
     """Of a trial; `encoder` is from `encoder_hashes`."""
     settings = {name: value for name, value in asdict(trial).items() if name not in NO_INFLUENCE}
-    return _hash(task, "trial", encoder, settings, _ends(), _linear(linear))
+    return _hash(task, "trial", encoder, settings, _ends(), _linear())
 
 
 def of_baseline(name: str, task: Task, seed: int, cap: int | None, network: CnnConfig) -> str:
     """Of a baseline of `tasks.baselines`."""
     lengths = [baselines.KMERS, baselines.CONTEXTS]
-    return _hash(task, name, seed, cap, asdict(network), lengths, _ends(), _linear(linear_baseline))
+    return _hash(task, name, seed, cap, asdict(network), lengths, _ends(), _linear())
 
 
-def of_foreign(name: str, task: Task, seed: int, cap: int | None) -> str:
-    """Of another's encoder; what stands behind its name is not hashed."""
-    return _hash(task, name, seed, cap, _linear(linear_baseline))
+def of_foreign(name: str, task: Task, config: TrialConfig) -> str:
+    """Of another's encoder, `hf:…`: what its files hold, as `hf_encoder.contents` has it, and how it is probed."""
+    decisive = {setting: getattr(config, setting) for setting in hf_encoder.SETTINGS}
+    return _hash(task, name, hf_encoder.contents(name), decisive, _linear())
 
 
 def _hash(task: Task, *decisive: Any) -> str:
@@ -54,6 +56,6 @@ def _ends() -> list[Any]:
     return [learning.PLATEAU, learning.LEAST_POINTS]
 
 
-def _linear(module: Any) -> list[Any]:
+def _linear() -> list[Any]:
     """How linear models are fitted."""
-    return [module.PENALTIES, module.ITERATIONS, module.TOLERANCE]
+    return [linear.PENALTIES, linear.PATIENCE, newton.ITERATIONS, newton.TOLERANCE, newton.CONVERGED]
