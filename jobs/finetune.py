@@ -135,6 +135,7 @@ def _result(
         "head": head,
         "clean": finetune_result.clean_score(task, finetune_result.predictions(task, folder)),
         "calibration": finetune_result.calibration(folder),
+        "decision": finetune_result.decision(folder),
         "verdict": finetune_result.verdict(head, comparisons),
     }
 

@@ -162,6 +162,14 @@ def _said(one: Arm, metric: str) -> str:
     return f"the encoder {said} {one['name']} on {where} ({measured})"
 
 
+def decision(head: Path) -> dict[str, float] | None:
+    """From which `probability` a head says the second of two classes, and the `mcc` on test of what it says so."""
+    card = read_card(head / "config.json")
+    if not card.problem.binary or not card.thresholds:
+        return None
+    return {"probability": card.thresholds[0], "mcc": card.metrics["test"]["mcc_at_threshold"]}
+
+
 def calibration(head: Path) -> dict[str, Any] | None:
     """How well the head's answers are calibrated on test rows, as its card says; None where that was not possible."""
     found = read_card(head / "config.json").metrics.get("calibration")

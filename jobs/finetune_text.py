@@ -81,6 +81,9 @@ def of_head(result: dict[str, Any]) -> list[str]:
         lines.append(
             f"without {result['audit']['counts']['A']:,} test rows that are in training: {metric} {result['clean']:.3f}"
         )
+    if said := result["decision"]:
+        second = result["problem"]["names"][1]
+        lines.append(f"it says {second} from a probability of {said['probability']:.3f} on: test mcc {said['mcc']:.3f}")
     lines += result["verdict"]
     if coverage := (result["calibration"] or {}).get("coverage"):
         share = coverage["all"]["coverage"]

@@ -91,7 +91,7 @@ def test_no_folder_and_no_manifest_are_input_errors(folder, tmp_path):
 @pytest.mark.parametrize("name", ["config.json", "vocabulary.json", MANIFEST])
 def test_a_newer_format_says_upgrade(folder, tmp_path, name):
     newer = copy_of(folder, tmp_path / "h")
-    value = json.loads((newer / name).read_text()) | {"format_version": 3}
+    value = json.loads((newer / name).read_text()) | {"format_version": 4}
     (newer / name).write_text(json.dumps(value))
     if name != MANIFEST:
         rewrite_manifest(newer)

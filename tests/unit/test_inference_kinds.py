@@ -12,12 +12,13 @@ from genomics_fm.genome.alphabet import reverse_complement
 from genomics_fm.inference.card import HeadCard, read_card
 from genomics_fm.inference.export import export
 from genomics_fm.inference.head import load_head, read_validation, save_head
-from genomics_fm.inference.new_card import new_card
+from genomics_fm.inference.new_card import new_card, thresholds
 from genomics_fm.inference.predict import PredictSettings, predict_file, schema
 from genomics_fm.inference.predicted import read_predicted
 from genomics_fm.inference.prediction import answer
 from genomics_fm.inference.pyfunc import PyfuncHead
 from genomics_fm.tasks.calibration import Calibration
+from genomics_fm.tasks.metrics import mcc
 from genomics_fm.tasks.problem import Problem
 from genomics_fm.tasks.results import of_two, score
 from genomics_fm.tasks.rows import Rows
@@ -286,11 +287,16 @@ def test_the_card_of_a_trial(heads, tmp_path):
     card = new_card(task, "bpe", head.module, result, weights=[1.0, 3.0], hashes={"encoder": "e"}, training={"seed": 0})
     assert (card.prevalence, card.weights, card.length_bp) == ((0.75, 0.25), (1.0, 3.0), (40, 40))
     assert 0.05 < card.gc[0] < 0.2 < card.gc[1] < 0.4
-    assert card.thresholds == (result.validation["threshold"],)
+    answers = card.answers(guesses["validation"])[:, 1]
+    at_raw = guesses["validation"][:, 1] >= result.validation["threshold"]
+    assert np.array_equal(answers >= card.thresholds[0], at_raw) and card.thresholds[0] < result.validation["threshold"]
     assert card.calibration.rows == 100
     assert card.calibration.radius is not None
     assert {"error_before", "error_after", "coverage"} <= set(card.metrics["calibration"])
-    assert card.measured("test") == result.test["mcc"]
+    scores, answered = card.metrics["test"], card.answers(guesses["test"])
+    assert scores["mcc_at_threshold"] == result.test["mcc_at_threshold"]
+    assert scores["mcc"] == mcc(task.test.labels, answered[:, 1] >= 0.5) != result.test["mcc"]
+    assert card.metrics["interval"] != list(result.interval)
     assert card.audit == {"grade": "none", "verdict": "fine"}
     assert card.data == {"licence": "CC0"}
     assert card.hashes == {"encoder": "e"} | task.hashes
@@ -299,5 +305,60 @@ def test_the_card_of_a_trial(heads, tmp_path):
     assert read_card(path) == card
     without = Task("made", task.problem, {name: splits[name] for name in SPLITS if name != "calibration"})
     plain = new_card(without, "bpe", head.module, result, weights=None, hashes={}, training={})
-    assert plain.calibration is None
+    assert (plain.thresholds, plain.metrics["interval"]) == ((result.validation["threshold"],), [*result.interval])
+    assert plain.metrics["test"] == result.test and plain.calibration is None
     assert not plain.calibrated
+
+
+@pytest.mark.parametrize(
+    ("labels", "answers", "chosen"),
+    [
+        ([0] * 5 + [1] * 5, [0.1] * 5 + [0.2] * 5, 0.15),
+        ([0] * 5 + [1] * 4, [0.1] * 5 + [0.2] * 4, 0.5),  # four positives say nothing
+        ([1] * 5 + [0] * 5, [0.1] * 5 + [0.2] * 5, 0.5),  # no threshold does any good
+        ([0] * 5 + [1] * 5, [0.3] * 10, 0.5),
+    ],
+)
+def test_thresholds_are_of_what_can_be_told_from_chance(labels, answers, chosen):
+    two = Problem("classification", ("no", "yes"))
+    assert thresholds(two, np.array(labels), of_two(np.array(answers))) == pytest.approx([chosen])
+    several = Problem("multilabel", ("a", "b"))
+    columns = np.array([labels, labels], np.float32).T
+    columns[:3, 1] = np.nan  # two negatives are left
+    given = np.array([answers, answers], np.float32).T
+    assert thresholds(several, columns, given) == pytest.approx([chosen, 0.5])
+
+
+@pytest.mark.parametrize("problem", [Problem("classification", ("no", "yes")), LABELS, Problem("per-base", ("0", "1"))])
+def test_labels_are_said_from_their_thresholds_on(tmp_path, problem):
+    """Of the probability that is answered: where a prior makes it rarer, the label is rarer."""
+    plain = made(tmp_path / "plain", problem, prevalence=(0.5,) * problem.outputs)
+    rarer = {problem.names[0]: 0.2} if problem.kind == "multilabel" else 0.2
+    first = 0 if problem.kind == "multilabel" else 1  # the output that has the first threshold
+
+    def values(**more):
+        return [one.values.reshape(-1, problem.outputs)[:, first:] for one in plain.predict(SEQUENCES, **more)]
+
+    limits = np.median(np.concatenate(values()), axis=0)
+    card = dataclasses.replace(plain.card, thresholds=tuple(limits.tolist()))
+    save_head(tmp_path / "head", plain.module, card, tiny_vocabulary(), read_validation(plain.folder))
+    head, counts = load_head(tmp_path / "head"), []
+    for more in {}, {"prior": rarer}:
+        expected = [probability >= limits for probability in values(**more)]
+        for found, there in zip(head.predict(SEQUENCES, **more), expected, strict=True):
+            if problem.kind == "multilabel":
+                assert found.labels == tuple(np.array(problem.names)[there[0]])
+            else:
+                labels = [found.label] if found.labels is None else found.labels
+                assert labels == type(labels)(np.array(problem.names)[there[:, 0].astype(int)])
+        counts.append(sum(int(there[:, 0].sum()) for there in expected))
+    assert counts[1] < counts[0] < sum(map(len, expected))
+    assert "is said from this probability on" in (tmp_path / "head" / "README.md").read_text()
+
+
+def test_heads_of_format_2_decide_at_one_half(tmp_path):
+    two = Problem("classification", ("no", "yes"))
+    folder = write_head(tmp_path / "head", problem=two, prevalence=(), rows=rows_of(two), thresholds=(0.9,))
+    path = folder / "config.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"format_version": 2}))
+    assert (read_card(path).thresholds, read_card(path).format_version) == (None, 3)

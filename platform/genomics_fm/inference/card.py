@@ -1,7 +1,7 @@
 """What a head folder says about itself, in `config.json`; `card_text` says it for people."""
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -9,10 +9,12 @@ from typing import Any
 from genomics_fm.artefacts import read_json
 from genomics_fm.errors import CorruptArtefact, InputError
 from genomics_fm.tasks.calibration import Calibration
+from genomics_fm.tasks.metrics import Predictions
 from genomics_fm.tasks.problem import Problem
 
-FORMAT_VERSION = 2
-"""1 knew two classes alone, one input length, and MCC."""
+FORMAT_VERSION = 3
+"""1 knew two classes alone, one input length, and MCC; the thresholds of 2 were of the uncalibrated output, and decided
+nothing."""
 
 
 @dataclass(frozen=True)
@@ -31,12 +33,13 @@ class HeadCard:
         gc: shares of G and C among A, C, G and T that 99.8 % of the training sequences lie between; None: not known.
         weights: of each class, or each label's positives, in the training loss; None: 1 each. Probabilities of a
             head trained so are those of rows drawn so, which its answers undo.
-        thresholds: of the best MCC on validation rows, for the second of two classes or for each label; decisions
-            are taken at one half all the same.
+        thresholds: probability, as it is answered, from which the second of two classes or each label is said to be
+            there: of the best MCC on validation rows. None: one half.
         calibration: fitted on the task's calibration split; None where there was none.
         audit: what `tasks.audit` found: `grade`, `verdict`, `counts`, `rows`.
-        metrics: `validation` and `test`, every metric by name; `interval`, 95 %, of `problem.metric` on test;
-            `baselines`, {name: `problem.metric` on validation}; `calibration`, as
+        metrics: `validation` and `test`, every metric by name, of the answers: "mcc" at a probability of one half,
+            as baselines have it, "mcc_at_threshold" of the labels that are said; `interval`, 95 %, of
+            `problem.metric` on test; `baselines`, {name: `problem.metric` on validation}; `calibration`, as
             `calibration_report.assess` measures it on test.
         data: `source`, `licence`, `citation`, `family`, `split`…: what the task says of itself.
         hashes: sha256 of what it was made from: `corpus`, `vocabulary`, `encoder`, `train`, `validation`, `test`.
@@ -84,6 +87,11 @@ class HeadCard:
         """What turns the model's predictions into answers; without calibration it knows weights and priors alone."""
         return self.calibration or Calibration(self.problem, 0, self.prevalence, self.weights)
 
+    def answers(self, predictions: Predictions, prior: Sequence[float] | None = None) -> Predictions:
+        """What is answered where the model says `predictions`: calibrated, where the head is, or under a prior."""
+        changed = prior is not None or self.calibrated
+        return self.calibrator.probabilities(predictions, prior) if changed else predictions
+
     @property
     def metric(self) -> str:
         """What promotion compares on validation (R30)."""
@@ -121,7 +129,8 @@ def read_card(path: Path) -> HeadCard:
     """
     value = read_json(path, FORMAT_VERSION, "a head folder has one; save the head again")
     try:
-        return _card(_from_first(value) if value["format_version"] == 1 else value)
+        first = _from_first(value) if value["format_version"] == 1 else value
+        return _card(_from_second(first) if value["format_version"] <= 2 else first)
     except (AttributeError, KeyError, TypeError, ValueError, InputError) as error:
         raise CorruptArtefact(f"{path}: not a head's card ({error}); save the head again") from error
 
@@ -141,7 +150,7 @@ def _card(value: Mapping[str, Any]) -> HeadCard:
 
 
 def _from_first(value: Mapping[str, Any]) -> dict[str, Any]:
-    """A card of format 1 in the words of this one."""
+    """A card of format 1 in the words of format 2."""
     renamed = ("labels", "input_length_bp", "stranded", "prevalence", "metrics")
     labels, length_bp, stranded, prevalence, metrics = (value[name] for name in renamed)
     if len(labels) != 2:
@@ -156,8 +165,12 @@ def _from_first(value: Mapping[str, Any]) -> dict[str, Any]:
         "length_bp": (length_bp, length_bp),
         "prevalence": (1 - prevalence, prevalence),
         "metrics": kept | {split: {metric: number} for split, number in found.items() if number is not None},
-        "format_version": FORMAT_VERSION,
     }
+
+
+def _from_second(value: Mapping[str, Any]) -> dict[str, Any]:
+    """A card of format 2 in the words of this one: such heads decide at one half."""
+    return {**value, "thresholds": None, "format_version": FORMAT_VERSION}
 
 
 def better_baselines(card: HeadCard) -> list[str]:

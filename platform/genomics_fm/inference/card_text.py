@@ -15,6 +15,13 @@ _WHAT: dict[Kind, str] = {
     "regression": "predicts {count} numbers for a sequence: {names}.",
     "per-base": "says which of {count} classes every base of a sequence is of: {names}.",
 }
+_AT_THRESHOLD = {
+    "accuracy": "accuracy, at a probability of one half",
+    "f1_macro": "f1_macro, at a probability of one half",
+    "mcc": "mcc, at a probability of one half",
+    "mcc_at_threshold": "mcc of the labels it says",
+}
+"""What metrics are of, where labels are not said at one half."""
 _LIMITS = (
     "**Research use only: not for clinical decisions.** A prediction is a score of a model trained on "
     "the data named below, and says nothing about other species, assays or lengths."
@@ -33,7 +40,7 @@ def model_card(card: HeadCard) -> str:
         *(f"**The baseline `{name}` is better than this head on validation.**\n" for name in better_baselines(card)),
         *_section("Input and output", _input(card)),
         *_section("Data", _data(card)),
-        *_section("Measured, before calibration but where it says so", _measured(card)),
+        *_section("Measured", _measured(card)),
         *_section("Made from (sha256)", card.hashes),
         *_section("Training", card.training),
     ]
@@ -71,7 +78,7 @@ def _input(card: HeadCard) -> dict[str, Any]:
     if card.thresholds:
         names = card.problem.names[1:] if card.problem.classes else card.problem.names
         for name, threshold in list(zip(names, card.thresholds, strict=True))[:NAMES_SHOWN]:
-            what = f"threshold of `{name}` with the best MCC on validation, of the uncalibrated output"
+            what = f"`{name}` is said from this probability on, which has the best MCC on validation"
             found[what] = f"{threshold:.3f}"
     return found
 
@@ -98,9 +105,10 @@ def _data(card: HeadCard) -> dict[str, Any]:
 
 def _measured(card: HeadCard) -> dict[str, Any]:
     found: dict[str, Any] = {"compared by": card.metric}
+    said = _AT_THRESHOLD if card.thresholds else {}
     for split in ("validation", "test"):
         overall = {name: value for name, value in (card.metrics.get(split) or {}).items() if "/" not in name}
-        found |= {f"{split} {name}": _number(value) for name, value in sorted(overall.items())}
+        found |= {f"{split} {said.get(name, name)}": _number(value) for name, value in sorted(overall.items())}
     if interval := card.metrics.get("interval"):
         found[f"test {card.metric}, 95 % interval"] = f"{interval[0]:.3f} to {interval[1]:.3f}"
     calibration = card.metrics.get("calibration") or {}

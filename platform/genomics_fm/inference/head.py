@@ -131,14 +131,13 @@ class Head:
 
     def score(self, prepared: Sequence[Prepared], prior: Prior | None = None, bf16: bool = False) -> list[Prediction]:
         """Score prepared sequences; the answer for one does not depend on the others to 1e-5 (in float32)."""
-        problem, calibration = self.card.problem, self.card.calibrator
+        problem, thresholds = self.card.problem, self.card.thresholds
         shares = None if prior is None else prior_shares(self.card, prior)
         mean, gaps = prediction.mean_and_gaps(self.strands([item.sequence for item in prepared], bf16))
-        values = mean
-        if prior is not None or self.card.calibrated:
-            values = calibration.probabilities(mean, shares)
+        values = self.card.answers(mean, shares)
+        limits = None if thresholds is None else np.array(thresholds)
         found = [
-            prediction.decided(problem, row, gap, item.warnings)
+            prediction.decided(problem, row, gap, item.warnings, limits)
             for row, gap, item in zip(values, gaps, prepared, strict=True)
         ]
         return self._bounded(found, mean)

@@ -4,13 +4,16 @@ import dataclasses
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from genomics_fm.inference.card import HeadCard
 from genomics_fm.inference.sequences import gc_share
 from genomics_fm.model.heads import SequenceClassifier, TokenClassifier
-from genomics_fm.tasks import metrics
-from genomics_fm.tasks.calibration import FEWEST_ROWS, Calibration, fit
+from genomics_fm.tasks import bootstrap, metrics
+from genomics_fm.tasks.calibration import FEWEST_OF_A_CLASS, FEWEST_ROWS, Calibration, fit
 from genomics_fm.tasks.calibration_report import assess
+from genomics_fm.tasks.metrics import Labels, Predictions
+from genomics_fm.tasks.problem import Problem
 from genomics_fm.tasks.results import ArmResult
 from genomics_fm.tasks.rows import Rows
 from genomics_fm.tasks.task import Task
@@ -43,15 +46,10 @@ def new_card(
         training: how it was trained; plain values.
     """
     pooling, dense = (module.pooling, module.dense) if isinstance(module, SequenceClassifier) else (BASES, False)
-    problem, validation = task.problem, task.validation
     fitted = _calibration(task, result, weights)
-    measured = {"validation": result.validation, "test": result.test, "interval": list(result.interval)}
-    if fitted is not None:
-        measured["calibration"] = assess(fitted, task.test, result.test_predictions)
-    chosen = metrics.thresholds(problem, validation.labels, result.validation_predictions)
-    return HeadCard(
+    card = HeadCard(
         task=task.name,
-        problem=problem,
+        problem=task.problem,
         vocabulary=vocabulary,
         encoder=dataclasses.asdict(module.bert.config),
         length_bp=task.length_bp,
@@ -60,14 +58,46 @@ def new_card(
         dense=dense,
         gc=gc_range(task.train),
         weights=None if weights is None else tuple(map(float, weights)),
-        thresholds=None if chosen is None else tuple(map(float, chosen)),
         audit={name: value for name, value in task.about.get("audit", {}).items() if name in _AUDITED},
         calibration=fitted,
-        metrics=measured,
         data={name: value for name, value in task.about.items() if name != "audit"},
         hashes={**hashes, **task.hashes},
         training=training,
     )
+    return _measured(card, task, result)
+
+
+def _measured(card: HeadCard, task: Task, result: ArmResult) -> HeadCard:
+    """The card with its thresholds and what its answers are worth."""
+    problem, validation, test = task.problem, task.validation, task.test
+    on_validation, on_test = card.answers(result.validation_predictions), card.answers(result.test_predictions)
+    chosen, interval = thresholds(problem, validation.labels, on_validation), result.interval
+    if card.calibrated:
+        interval = bootstrap.interval(problem, problem.metric, test.labels, on_test, test.block)
+    found: dict[str, Any] = {
+        "validation": metrics.evaluate(problem, validation.labels, on_validation, chosen),
+        "test": metrics.evaluate(problem, test.labels, on_test, chosen),
+        "interval": list(interval),
+    }
+    if card.calibration is not None:
+        found["calibration"] = assess(card.calibration, test, result.test_predictions)
+    limits = None if chosen is None else tuple(map(float, chosen))
+    return dataclasses.replace(card, thresholds=limits, metrics=found)
+
+
+def thresholds(problem: Problem, labels: Labels, answers: Predictions) -> NDArray[np.float64] | None:
+    """`metrics.thresholds` of a head's answers on validation rows, where they can be told from chance.
+
+    One half stays where either side has fewer than `FEWEST_OF_A_CLASS` rows, and where no threshold does any good.
+    """
+    chosen = metrics.thresholds(problem, labels, answers)
+    if chosen is None:
+        return None
+    flat, _ = metrics.rows_of(problem, labels, answers)
+    of_each = flat.reshape(len(flat), -1)
+    few = np.minimum((of_each == 1).sum(0), (of_each == 0).sum(0)) < FEWEST_OF_A_CLASS
+    useless = (chosen <= 0) | (chosen >= 1)
+    return np.where(few | useless, metrics.DECISION, chosen)
 
 
 def _calibration(task: Task, result: ArmResult, weights: list[float] | None) -> Calibration | None:

@@ -18,8 +18,9 @@ class Prediction:
     Attributes:
         values: (C,) probabilities of classes or labels, or values of targets; of a per-base head (L, C). The mean of
             both strands for unstranded heads, calibrated where the head is.
-        label: the likeliest class; None of all heads but those of classes.
-        labels: labels whose probability is at least one half, or the likeliest class of every base; else None.
+        label: the second of two classes from the head's threshold on, else the likeliest class; None of all heads but
+            those of classes.
+        labels: labels whose probability is at least their threshold, or the class of every base, as `label`; else None.
         probability: of class 1 where there are two classes, of `label` where there are more; else None.
         reverse_complement_gap: largest |forward − reverse complement| among the model's own answers; None for
             stranded heads.
@@ -51,17 +52,23 @@ def mean_and_gaps(strands: Strands) -> tuple[NDArray[Any], list[float | None]]:
     return mean, pairs
 
 
-def decided(problem: Problem, values: NDArray[Any], gap: float | None, warnings: tuple[str, ...] = ()) -> Prediction:
-    """A prediction from its numbers."""
+def decided(
+    problem: Problem,
+    values: NDArray[Any],
+    gap: float | None,
+    warnings: tuple[str, ...] = (),
+    thresholds: NDArray[np.float64] | None = None,
+) -> Prediction:
+    """A prediction from its numbers; `thresholds` as `metrics.decide` takes them."""
     match problem.kind:
         case "classification":
-            place = int(metrics.decide(problem, values[None])[0])
+            place = int(metrics.decide(problem, values[None], thresholds)[0])
             probability = float(values[1 if problem.binary else place])
             return Prediction(values, problem.names[place], None, probability, gap, warnings)
         case "multilabel":
-            there = np.flatnonzero(values >= metrics.DECISION)
+            there = np.flatnonzero(metrics.decide(problem, values[None], thresholds)[0])
         case "per-base":
-            there = np.argmax(values, axis=1)
+            there = metrics.decide(problem, values, thresholds)
         case "regression":
             return Prediction(values, None, None, None, gap, warnings)
     return Prediction(values, None, tuple(problem.names[place] for place in there), None, gap, warnings)
