@@ -12,8 +12,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import optimize, special  # type: ignore[import-untyped]
-from sklearn.linear_model import LogisticRegression
+from scipy import special  # type: ignore[import-untyped]
 
 from genomics_fm.errors import InputError, require
 from genomics_fm.tasks import metrics
@@ -198,6 +197,7 @@ def _shares(problem: Problem, prior: float | Sequence[float]) -> Floats:
 
 def _temperature(labels: NDArray[np.int64], logits: Floats) -> float:
     """The temperature with the least cross entropy."""
+    from scipy import optimize  # here, so that who only predicts need not wait
 
     def loss(log_temperature: float) -> float:
         scaled = special.log_softmax(logits / math.exp(log_temperature), axis=1)
@@ -212,6 +212,8 @@ def _platt(labels: Floats, logits: Floats) -> tuple[float, float]:
     positive, given = labels[known] == 1, logits[known, None]
     if min(positive.sum(), (~positive).sum()) < FEWEST_OF_A_CLASS:
         return 1.0, 0.0
+    from sklearn.linear_model import LogisticRegression  # here, as scipy.optimize
+
     model = LogisticRegression(C=_PLATT_C).fit(given, positive)
     slope, offset = float(model.coef_[0, 0]), float(model.intercept_[0])
     return (slope, offset) if slope > 0 else (0.0, float(special.logit(positive.mean())))

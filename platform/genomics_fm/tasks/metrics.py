@@ -3,6 +3,9 @@
 Higher is better in all but "prevalence" and thresholds, which say what a score is to be compared with. Where a metric
 is undefined (one class only, a target that does not vary) it is `CONSTANT`, so that all are finite.
 `bootstrap` gives the intervals.
+
+scikit-learn and scipy.stats are imported where they are called: who predicts with a head reads this module too, and
+would wait a second for them.
 """
 
 from collections.abc import Callable, Iterable
@@ -10,8 +13,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats  # type: ignore[import-untyped]
-from sklearn.metrics import average_precision_score, f1_score, matthews_corrcoef, r2_score, roc_auc_score
 
 from genomics_fm.errors import require
 from genomics_fm.tasks.problem import UNLABELLED, Kind, Problem
@@ -126,6 +127,8 @@ def _mean(values: Iterable[float | None], name: str) -> float:
 
 
 def _classes(problem: Problem, labels: Labels, predictions: Predictions, chosen: Values | None) -> dict[str, float]:
+    from sklearn.metrics import f1_score
+
     guess = decide(problem, predictions)
     found = {
         "mcc": mcc(labels, guess),
@@ -146,6 +149,8 @@ def _classes(problem: Problem, labels: Labels, predictions: Predictions, chosen:
 
 def _ranking(positive: NDArray[np.bool_], score: Values) -> dict[str, float]:
     """AUROC and average precision; nothing where one class is absent."""
+    from sklearn.metrics import average_precision_score, roc_auc_score
+
     if positive.all() or not positive.any():
         return {}
     return {
@@ -168,6 +173,9 @@ def _label(labels: Values, probability: Values, threshold: float | None) -> dict
 
 def _target(labels: Values, values: Values, _: float | None) -> dict[str, float]:
     """Of one target among many, where it was measured."""
+    from scipy import stats  # type: ignore[import-untyped]
+    from sklearn.metrics import r2_score
+
     known = ~np.isnan(labels)
     truth, guess = labels[known].astype(np.float64), values[known].astype(np.float64)
     pearson = _correlation(stats.pearsonr, truth, guess)
@@ -189,6 +197,8 @@ def _correlation(measure: Callable[[Values, Values], Any], a: Values, b: Values)
 
 def mcc(labels: Labels, predicted: Labels) -> float:
     """Matthews correlation coefficient, any number of classes; 0 when all labels or predictions are equal."""
+    from sklearn.metrics import matthews_corrcoef
+
     return float(matthews_corrcoef(labels, predicted)) if len(labels) else 0.0
 
 
