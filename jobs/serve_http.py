@@ -5,7 +5,9 @@ Every error is `application/problem+json` (RFC 9457) of at most 4 kB and repeats
 """
 
 import asyncio
+import itertools
 import json
+from collections import defaultdict
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -19,12 +21,15 @@ from starlette.requests import ClientDisconnect
 from genomics_fm.errors import InputError
 from genomics_fm.inference.head import Head
 from genomics_fm.inference.prediction import Prediction, answer
+from genomics_fm.inference.prior import Prior, received
 from genomics_fm.inference.sequences import MIN_LENGTH_BP, Prepared
 
 PROBLEM_TYPE = "application/problem+json"
 MAX_DETAIL_LETTERS = 1_000
 RETRY_AFTER_S = 1
-Score = Callable[[list[Prepared]], Awaitable[list[Prediction]]]
+Score = Callable[[list[Prepared], Prior | None], Awaitable[list[Prediction]]]
+Chunk = tuple[list[Prepared], Prior | None]
+"""Some sequences of a request, and its prior."""
 Observe = Callable[[int, int, float], None]
 """Told after every prediction request: HTTP status, sequences answered, seconds."""
 
@@ -87,11 +92,17 @@ class ServedHead:
     def request_schema(self) -> dict[str, Any]:
         """JSON schema of a request's body."""
         sequence = {"type": "string", "minLength": MIN_LENGTH_BP, "maxLength": self.head.familiar.most_bp}
+        properties: dict[str, Any] = {"sequences": {"type": "array", "minItems": 1, "items": sequence}}
+        problem, share = self.head.card.problem, {"type": "number", "exclusiveMinimum": 0, "exclusiveMaximum": 1}
+        if problem.kind != "regression":
+            by_name = {"type": "object", "additionalProperties": False, "minProperties": 1}
+            by_name |= {"properties": dict.fromkeys(problem.names, share)}
+            properties["prior"] = {"anyOf": [share, by_name]}
         return {
             "type": "object",
             "required": ["sequences"],
             "additionalProperties": False,
-            "properties": {"sequences": {"type": "array", "minItems": 1, "items": sequence}},
+            "properties": properties,
         }
 
 
@@ -132,8 +143,8 @@ async def read_body(request: Request, limit: int) -> bytes:
     return bytes(body)
 
 
-def parse(body: bytes) -> list[str]:
-    """The `sequences` of a request body.
+def parse(body: bytes) -> tuple[list[str], Any]:
+    """The `sequences` of a request body, and its `prior`, unchecked; None without one.
 
     Raises:
         Problem: 422; not JSON, not the expected object, an empty list, or an entry (a number, NaN) that is no string.
@@ -142,15 +153,19 @@ def parse(body: bytes) -> list[str]:
         value = json.loads(body)
     except (ValueError, RecursionError) as error:
         raise Problem(422, "the body is not JSON") from error
-    if not isinstance(value, dict) or set(value) != {"sequences"} or not isinstance(value["sequences"], list):
-        raise Problem(422, 'the body must be an object with one member: {"sequences": ["ACGT…", …]}')
+    members = set(value) if isinstance(value, dict) else set()
+    if not {"sequences"} <= members <= {"sequences", "prior"} or not isinstance(value["sequences"], list):
+        raise Problem(
+            422,
+            'the body must be an object: {"sequences": ["ACGT…", …]}, and "prior" beside it if probabilities have one',
+        )
     sequences = value["sequences"]
     if not sequences:
         raise Problem(422, "sequences is empty; give at least one")
     for i, sequence in enumerate(sequences):
         if not isinstance(sequence, str):
             raise Problem(422, f"sequences[{i}] is no string")
-    return sequences
+    return sequences, value.get("prior")
 
 
 def prepare(head: Head, sequences: Sequence[str]) -> list[Prepared]:
@@ -174,6 +189,27 @@ def prepare(head: Head, sequences: Sequence[str]) -> list[Prepared]:
                 "accepted are A C G T U N and the other IUPAC codes in either case",
             ) from error
     return prepared
+
+
+def _prior(head: Head, given: Any) -> Prior | None:
+    try:
+        return received(head.card, given)
+    except InputError as error:
+        raise Problem(422, str(error)) from error
+
+
+def score_chunks(head: Head, chunks: list[Chunk]) -> list[list[Prediction]]:
+    """The predictions of several requests' sequences; those under the same prior are computed together."""
+    answers: list[list[Prediction]] = [[] for _ in chunks]
+    alike: dict[str, list[int]] = defaultdict(list)
+    for place, (_, prior) in enumerate(chunks):
+        alike[json.dumps(prior, sort_keys=True)].append(place)
+    for places in alike.values():
+        flat = [item for place in places for item in chunks[place][0]]
+        scored = iter(head.score(flat, chunks[places[0]][1]))
+        for place in places:
+            answers[place] = list(itertools.islice(scored, len(chunks[place][0])))
+    return answers
 
 
 class _Predictor:
@@ -202,10 +238,11 @@ class _Predictor:
         self.in_flight += 1
         try:
             async with asyncio.timeout(self.limits.seconds):
-                sequences = parse(await read_body(request, self.limits.body_bytes))
-                prepared = prepare(self.served.head, sequences)
-                problem = self.served.head.card.problem
-                return [answer(problem, p) for p in await self.score(prepared)]
+                sequences, given = parse(await read_body(request, self.limits.body_bytes))
+                head = self.served.head
+                prior = _prior(head, given)
+                prepared = prepare(head, sequences)
+                return [answer(head.card.problem, p) for p in await self.score(prepared, prior)]
         except TimeoutError as error:
             raise Problem(504, f"no answer within {self.limits.seconds:g} s; send fewer sequences at once") from error
         finally:
@@ -221,7 +258,7 @@ def build_app(served: ServedHead, score: Score, limits: Limits | None = None, ob
 
     Args:
         served: the head and its name.
-        score: predicts prepared sequences; may batch them with those of other requests.
+        score: predicts prepared sequences under a prior; may batch them with those of other requests.
         limits: body size, requests in flight, time.
         observe: told about every prediction request.
     """

@@ -13,9 +13,10 @@ from ray.util.metrics import Counter, Histogram
 
 from genomics_fm.inference.head import load_head
 from genomics_fm.inference.prediction import Prediction
+from genomics_fm.inference.prior import Prior
 from genomics_fm.inference.sequences import Prepared
 from jobs import register
-from jobs.serve_http import Limits, ServedHead, build_app
+from jobs.serve_http import Chunk, Limits, ServedHead, build_app, score_chunks
 
 CHUNK_SEQUENCES = 128
 """Sequences of one request scored at a time, so that a large request lets small ones pass."""
@@ -76,14 +77,14 @@ class Endpoint:
     def __serve_build_asgi_app__(self) -> FastAPI:
         return build_app(self.served, self.score, self.limits, self.meter)
 
-    async def score(self, prepared: list[Prepared]) -> list[Prediction]:
+    async def score(self, prepared: list[Prepared], prior: Prior | None) -> list[Prediction]:
         """Predict one request's sequences, a chunk at a time, each chunk in a batch with other requests'."""
         predictions: list[Prediction] = []
         self.waiting += 1
         try:
             for begin in range(0, len(prepared), CHUNK_SEQUENCES):
                 self._adapt_wait()
-                predictions += await self._score_batch(prepared[begin : begin + CHUNK_SEQUENCES])
+                predictions += await self._score_batch((prepared[begin : begin + CHUNK_SEQUENCES], prior))
         finally:
             self.waiting -= 1
         return predictions
@@ -94,13 +95,12 @@ class Endpoint:
         self._score_batch.set_batch_wait_timeout_s(wait)
 
     @serve.batch(max_batch_size=BATCH_CHUNKS, batch_wait_timeout_s=0.0)
-    async def _score_batch(self, chunks: list[list[Prepared]]) -> list[list[Prediction]]:
+    async def _score_batch(self, chunks: list[Chunk]) -> list[list[Prediction]]:
         started = time.monotonic()
-        flat = [item for chunk in chunks for item in chunk]
-        scored = await asyncio.get_running_loop().run_in_executor(self.scoring, self.served.head.score, flat)
+        loop = asyncio.get_running_loop()
+        scored = await loop.run_in_executor(self.scoring, score_chunks, self.served.head, chunks)
         self.last_batch_seconds = time.monotonic() - started
-        answers = iter(scored)
-        return [[next(answers) for _ in chunk] for chunk in chunks]
+        return scored
 
 
 def _folder(config: ReplicaConfig) -> Path:

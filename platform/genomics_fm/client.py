@@ -3,7 +3,7 @@
 import json
 import urllib.error
 import urllib.request
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,8 +27,15 @@ class Client:
     url: str
     timeout_s: float = DEFAULT_TIMEOUT_S
 
-    def predict(self, sequences: Sequence[str]) -> list[dict[str, Any]]:
+    def predict(
+        self, sequences: Sequence[str], prior: float | Mapping[str, float] | None = None
+    ) -> list[dict[str, Any]]:
         """Score sequences, in as many requests as the size limit asks for.
+
+        Args:
+            sequences: letters in either case.
+            prior: how frequent the second of two classes, or classes or labels by name, are where the sequences come
+                from; as in training otherwise.
 
         Returns:
             One object a sequence, in order, with `strand_gap` and `warnings`. Of a head of classes `label` and
@@ -36,12 +43,13 @@ class Client:
             numbers `values` by name; of bases `labels` and `probability`, one a base.
 
         Raises:
-            InputError: the service refuses a sequence; the message is the service's.
+            InputError: the service refuses a sequence or the prior; the message is the service's.
             EnvironmentFault: it cannot be reached, is overloaded, or fails.
         """
         predictions: list[dict[str, Any]] = []
-        for part in _parts(sequences):
-            predictions += self._call("/v1/predict", {"sequences": part})["predictions"]
+        more = {} if prior is None else {"prior": dict(prior) if isinstance(prior, Mapping) else prior}
+        for part in _parts(sequences, MAX_BODY_BYTES - len(json.dumps(more))):
+            predictions += self._call("/v1/predict", {"sequences": part} | more)["predictions"]
         return predictions
 
     def model(self) -> dict[str, Any]:
@@ -68,13 +76,13 @@ class Client:
             raise EnvironmentFault(f"{where}: no usable answer ({reason}); check that the service runs") from error
 
 
-def _parts(sequences: Sequence[str]) -> Iterator[list[str]]:
+def _parts(sequences: Sequence[str], most_bytes: int) -> Iterator[list[str]]:
     """The sequences in lists that fit one request; a single empty list when there are none."""
     part: list[str] = []
     size = 0
     for sequence in sequences:
         length = len(json.dumps(sequence)) + 2
-        if part and size + length > MAX_BODY_BYTES:
+        if part and size + length > most_bytes:
             yield part
             part, size = [], 0
         part.append(sequence)

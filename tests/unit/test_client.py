@@ -12,11 +12,13 @@ from genomics_fm.errors import EnvironmentFault, InputError
 class Service(http.server.BaseHTTPRequestHandler):
     """Answers each sequence with its length; `status` and `body` override."""
 
-    status, body, requests = 200, None, []
+    status, body, requests, priors = 200, None, [], []
 
     def do_POST(self):
         data = self.rfile.read(int(self.headers["content-length"]))
-        sequences = json.loads(data)["sequences"]
+        body = json.loads(data)
+        sequences = body["sequences"]
+        self.priors.append(body.get("prior", "absent"))
         self.requests.append(len(data))
         answer = json.dumps({"predictions": [{"probability": len(s)} for s in sequences]}).encode()
         self.reply(answer)
@@ -54,6 +56,17 @@ def test_large_inputs_go_in_several_requests_in_order(service, monkeypatch):
     assert [a["probability"] for a in answers] == [len(s) for s in sequences]
     assert len(Service.requests) > 3
     assert max(Service.requests) < 500 + 50
+
+
+def test_a_prior_goes_with_every_part(service, monkeypatch):
+    monkeypatch.setattr(module, "MAX_BODY_BYTES", 500)
+    Service.priors = []
+    assert len(service.predict(["A" * 100] * 10, prior={"yes": 0.25, "no": 0.75})) == 10
+    assert Service.priors == [{"yes": 0.25, "no": 0.75}] * 3
+    assert max(Service.requests) < 500 + 50
+    service.predict(["A" * 100], prior=0.1)
+    service.predict(["A" * 100])
+    assert Service.priors[3:] == [0.1, "absent"]
 
 
 def test_model_and_health(service):

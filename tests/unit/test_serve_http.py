@@ -10,7 +10,7 @@ from genomics_fm.inference.head import load_head
 from genomics_fm.inference.prediction import Prediction
 from genomics_fm.inference.pyfunc import PyfuncHead
 from genomics_fm.tasks.problem import Problem
-from jobs.serve_http import Limits, ServedHead, build_app
+from jobs.serve_http import Limits, ServedHead, build_app, score_chunks
 from tests.heads import random_sequences, rows_of, write_head
 
 SECRET = "GATTACAGATTACAGATTACA"
@@ -23,8 +23,8 @@ def served(tmp_path_factory):
 
 
 def make_client(served, score=None, observe=None):
-    async def own(prepared):
-        return served.head.score(prepared)
+    async def own(prepared, prior):
+        return served.head.score(prepared, prior)
 
     arguments = (observe,) if observe else ()
     app = build_app(served, score or own, LIMITS, *arguments)
@@ -90,9 +90,9 @@ def test_the_shortest_and_the_longest_are_accepted(client, length):
         ([SECRET + "\ud800"], "no nucleotide code"),
         ([SECRET + "\x00"], "no nucleotide code"),
         ([SECRET + "RYSWKM"], "more than 10 %"),
-        (SECRET, "one member"),
-        ({"0": SECRET}, "one member"),
-        (None, "one member"),
+        (SECRET, "must be an object"),
+        ({"0": SECRET}, "must be an object"),
+        (None, "must be an object"),
     ],
 )
 def test_bad_sequences_are_422(client, sequences, words):
@@ -175,7 +175,7 @@ def test_unknown_paths_and_methods_are_problems(client):
 
 
 def test_a_crash_is_a_500_without_its_message(served):
-    async def broken(prepared):
+    async def broken(prepared, prior):
         raise RuntimeError(SECRET)
 
     detail = assert_problem(make_client(served, broken).post("/v1/predict", json={"sequences": [SECRET]}), 500)
@@ -183,14 +183,14 @@ def test_a_crash_is_a_500_without_its_message(served):
 
 
 def test_a_probability_that_is_no_number_is_a_500(served, monkeypatch):
-    async def diverged(prepared):
+    async def diverged(prepared, prior):
         return [Prediction(np.array([0.5, 0.5]), "coding", None, float("nan"), None)]
 
     assert_problem(make_client(served, diverged).post("/v1/predict", json={"sequences": [SECRET]}), 500)
 
 
 def test_too_slow_is_504_and_too_many_is_503(served):
-    async def slow(prepared):
+    async def slow(prepared, prior):
         await asyncio.sleep(30)
 
     client = make_client(served, slow)
@@ -258,6 +258,45 @@ def test_heads_of_other_kinds_are_served(tmp_path, problem):
     assert '"maxLength":2400' in client.get("/openapi.json").text
     assert client.post("/v1/predict", json={"sequences": ["A" * 2400]}).status_code == 200
     assert_problem(client.post("/v1/predict", json={"sequences": ["A" * 2401]}), 422)
+
+
+def test_a_prior_shifts_probabilities_and_null_is_none(client, served):
+    sequences = random_sequences(3)
+    bodies = [{"sequences": sequences, "prior": prior} for prior in (0.01, {"coding": 0.01, "intergenic": 0.99}, None)]
+    found = [client.post("/v1/predict", json=body).json()["predictions"] for body in bodies]
+    expected = [served.head.predict(sequences, prior) for prior in (0.01, 0.01, None)]
+    assert [[p["probability"] for p in one] for one in found] == [[p.probability for p in one] for one in expected]
+    assert found[0][0]["probability"] != found[2][0]["probability"]
+    assert '"prior":{"anyOf"' in client.get("/openapi.json").text
+
+
+@pytest.mark.parametrize(
+    "prior",
+    [0, 1, -0.5, True, "0.5", [0.5], {}, {SECRET: 0.5}, {"coding": 0.5}, {"coding": 0.5, "intergenic": 0.9},
+     {"coding": "0.5", "intergenic": 0.5}, {"coding": None, "intergenic": 0.5}, 10**400, float("inf"), float("nan")],
+)  # fmt: skip
+def test_bad_priors_are_422_and_say_what_is_taken(client, prior):
+    body = json.dumps({"sequences": [SECRET], "prior": prior})
+    detail = assert_problem(client.post("/v1/predict", content=body), 422)
+    assert detail.startswith("prior: give a share of coding, or an object with a share of every class, 1 in sum")
+    assert detail.endswith("intergenic, coding")
+
+
+def test_a_head_of_numbers_takes_no_prior(tmp_path):
+    problem = Problem("regression", ("slope",))
+    folder = write_head(tmp_path, problem=problem, prevalence=(), rows=rows_of(problem))
+    client = make_client(ServedHead(load_head(folder), "any", "1"))
+    detail = assert_problem(client.post("/v1/predict", json={"sequences": [SECRET], "prior": 0.5}), 422)
+    assert detail == "prior: this head takes none; leave it out"
+    assert '"prior"' not in client.get("/openapi.json").text
+
+
+def test_requests_with_other_priors_are_scored_together_each_under_its_own(served):
+    chunks = [([served.head.prepare(s, "x") for s in random_sequences(n + 1, seed=n)], prior)
+              for n, prior in enumerate([None, 0.1, {"coding": 0.3, "intergenic": 0.7}, 0.1, None])]  # fmt: skip
+    for (prepared, prior), found in zip(chunks, score_chunks(served.head, chunks), strict=True):
+        expected = [p.probability for p in served.head.score(prepared, prior)]
+        assert [p.probability for p in found] == pytest.approx(expected, abs=1e-6)
 
 
 def test_no_page_loads_scripts_from_elsewhere(client):

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Mapping
+from typing import Any
 
 from genomics_fm.errors import InputError
 from genomics_fm.inference.card import HeadCard
@@ -64,6 +65,39 @@ def shares(card: HeadCard, prior: Prior) -> list[float]:
     found = [given.get(name, share) for name, share in trained.items()]
     total = sum(found) if problem.classes else 1.0
     return [min(max(share / total, _LEAST), 1 - _LEAST) for share in found]
+
+
+def received(card: HeadCard, given: Any) -> Prior | None:
+    """A prior out of JSON: a number, or an object of numbers by name; null is none.
+
+    Raises:
+        InputError: not one that `shares` takes; says what the head takes, and repeats nothing of what was given.
+    """
+    if given is None:
+        return None
+    try:
+        prior = {name: _finite(share) for name, share in given.items()} if isinstance(given, dict) else _finite(given)
+        shares(card, prior)
+    except (InputError, ValueError, OverflowError) as error:
+        raise InputError(_taken(card)) from error
+    return prior
+
+
+def _finite(value: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        raise ValueError("no number")
+    return float(value)
+
+
+def _taken(card: HeadCard) -> str:
+    """What priors a head takes, in words."""
+    problem = card.problem
+    if problem.kind == "regression" or not card.prevalence:
+        return "prior: this head takes none; leave it out"
+    one = f"a share of {problem.names[-1]}, or " if problem.binary or problem.outputs == 1 else ""
+    which = "a share of every class, 1 in sum" if problem.classes else "shares of some labels"
+    possible = "above 0 and below 1, and of none that was in none or all of the training rows"
+    return f"prior: give {one}an object with {which}, {possible}: {_names(problem)}"
 
 
 def _by_name(problem: Problem, prior: Prior) -> dict[str, float]:
