@@ -158,14 +158,14 @@ def test_nothing_is_said_of_what_cannot_be_said() -> None:
 
 def test_the_table_says_where_the_encoder_loses() -> None:
     rows = benchmark_rows.rows_of(ENTRY, "probe", result(), (200, 200))
-    names = ["nothing", "k-mers", "CNN", "frozen bpe", "frozen bpe, scratch"]
+    names = ["nothing", "k-mers", "CNN", "frozen BPE", "frozen BPE, scratch"]
     assert benchmark_text.columns(rows) == names
     line = benchmark_text.table(rows)[-1]
     assert "| A 7 |" in line
     assert "**0.450**<br>0.35 to 0.45" in line
     assert "0.300*<br>" in line  # has not converged
     assert benchmark_text.verdicts(rows)[-1].split(" | ")[2:] == [
-        "nothing (+0.200)", "frozen bpe, scratch (+0.000)", "k-mers (-0.200)", "CNN (-0.200): it has not converged |",
+        "nothing (+0.200)", "frozen BPE, scratch (+0.000)", "k-mers (-0.200)", "CNN (-0.200): it has not converged |",
     ]  # fmt: skip
     said = "\n".join(benchmark_text.losses(rows))
     assert "frozen encoder against k-mers: beats it on 0 of 1 sets, cannot be told apart on 0, **loses on 1**" in said

@@ -8,9 +8,9 @@ from genomics_fm.report.markup import Html, join, svg_box, tag
 from genomics_fm.report.svg import linear, marker, nice_ticks, segment, text
 
 Row = dict[str, Any]
-WIDTH, LEFT, RIGHT, TOP, LINE = 960.0, 250.0, 20.0, 70.0, 34.0
+WIDTH, LEFT, RIGHT, TOP, LINE = 960.0, 250.0, 20.0, 84.0, 36.0
 BOTTOM = 48.0
-_APART = 3.0  # px between the marks of one set
+_BAND = 30.0  # px that the marks of one set share
 _LOOK = {
     "nothing": ("circle", "majority", True),
     "GC, length": ("square", "gc", False),
@@ -49,8 +49,9 @@ def picture(rows: Sequence[Row]) -> str:
         parts += [text(LEFT - 12, middle + 4, f"{one} ({metric})", "name", "end"),
                   segment(LEFT, middle + LINE / 2, WIDTH - RIGHT, middle + LINE / 2, "grid")]  # fmt: skip
         shown = [name for name in names if name in of]
+        apart = _BAND / len(shown)
         for number, name in enumerate(shown):
-            parts.append(_mark(of[name], name, x, middle + (number - (len(shown) - 1) / 2) * _APART))
+            parts.append(_mark(of[name], name, x, middle + (number - (len(shown) - 1) / 2) * apart))
     colours = "".join(
         f".s-{key}{{stroke:{value}}}.s-{key}.mark:not(.hollow){{fill:{value}}}" for key, value in _COLOURS.items()
     )

@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from typing import Any
 
+from genomics_fm.report import labels
+
 Row = dict[str, Any]
 BASELINES = ("nothing", "GC, length", "k-mers", "CNN")
 """Columns of baselines: as they are called in the table. What answers without looking at the sequence is "nothing"."""
@@ -15,7 +17,8 @@ def model_of(row: Row) -> str:
     """Column of a row's model."""
     name = str(row["model"])
     if row["start"] != "baseline":
-        return f"{_HOW[row['how']]} {row['vocabulary']}" + (", scratch" if row["start"] == "scratch" else "")
+        start = ", scratch" if row["start"] == "scratch" else ""
+        return f"{_HOW[row['how']]} {labels.vocabulary_name(row['vocabulary'])}{start}"
     if name in _WITHOUT_LOOKING:
         return BASELINES[0]
     if name.startswith("GC"):
