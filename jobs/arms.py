@@ -24,10 +24,12 @@ from genomics_fm.model.weights import encoder_about
 from genomics_fm.tasks import baselines, hf_encoder, identities, trial
 from genomics_fm.tasks.cnn_baseline import CnnConfig
 from genomics_fm.tasks.fractions import subset_of
+from genomics_fm.tasks.parallel import alone
 from genomics_fm.tasks.results import ArmResult
 from genomics_fm.tasks.task import Task, load
 from genomics_fm.tasks.trial import Trial
 from genomics_fm.tasks.trial_config import TrialConfig
+from genomics_fm.training.workers import Workers
 from genomics_fm.vocabulary.ensemble import FILE_NAME, Ensemble
 from jobs import tracking
 
@@ -48,7 +50,11 @@ class ArmConfig:
 
 
 def run(
-    config: ArmConfig, folder: Path, on_update: Callable[[int, float], None] | None = None, cache: Path | None = None
+    config: ArmConfig,
+    folder: Path,
+    on_update: Callable[[int, float], None] | None = None,
+    cache: Path | None = None,
+    workers: Workers | None = None,
 ) -> dict[str, Any]:
     """Run a trial and write its head.
 
@@ -57,6 +63,7 @@ def run(
         folder: of the arm.
         on_update: told of every update.
         cache: folder where a probe keeps the encoder's states.
+        workers: of which this process is one; all call it together, and the first writes. None: it is alone.
 
     Returns:
         The arm as reports show it: `ArmResult.summary`, with `head`, its folder, `converged`, `rows_seen`, `curve` …
@@ -64,12 +71,16 @@ def run(
     task = load(Path(config.task))
     encoder = Path(config.encoder)
     arm = identities.of_trial(config.trial, identities.encoder_hashes(encoder), task)
-    done = finished(folder, arm)
+    workers = workers or alone(trial.device_of(config.trial))
+    done = workers.gather(finished(folder, arm))[0]
     if done is not None:
-        return done
+        return dict(done)
     vocabulary = Ensemble.load(encoder / FILE_NAME)
-    found = trial.run(config.trial, encoder, vocabulary, task, on_update, cache)
+    found = trial.run(config.trial, encoder, vocabulary, task, on_update, cache, workers)
     summary = _summary(config, folder, arm, found) | {"hashes": _hashes(encoder, vocabulary, task)}
+    summary["workers"] = workers.world
+    if workers.rank:
+        return summary
     _save_head(folder, task, vocabulary, summary, found)
     return _keep(folder, task, summary, found.result)
 

@@ -2,27 +2,26 @@
 
 import dataclasses
 import re
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from genomics_fm.artefacts import read_json_object, sha256_bytes, write_json
-from genomics_fm.errors import CorruptArtefact, EnvironmentFault
+from genomics_fm.artefacts import sha256_bytes
+from genomics_fm.errors import EnvironmentFault
 from genomics_fm.tasks import baselines, identities
 from genomics_fm.tasks.cnn_baseline import CnnConfig
 from genomics_fm.tasks.problem import Problem
 from genomics_fm.tasks.task import Task
 from genomics_fm.tasks.trial_config import TrialConfig
-from jobs import arms, launch
+from jobs import arms, finetune_ray, launch
 from jobs.arms import ArmConfig
+from jobs.config import validate
 from jobs.finetune_config import FinetuneConfig
-from jobs.progress import Clock, rate, say, watched
+from jobs.finetune_progress import Told, forget, told
+from jobs.progress import Clock, say, watched
 from jobs.stages import HASH_CHARACTERS
 
-PROGRESS, PROGRESS_SECONDS = "progress.json", 2.0
-"""How far a trial is: a file, so that it can be read wherever the trial runs."""
 FEATURES = "features"
 LONGEST = ("kmer",)
 """Vocabularies of most tokens a sequence: their trials take longest and begin first."""
@@ -133,9 +132,16 @@ def run(
     if found:
         say(f"[finetune] {len(found)} of {len(plan)} arms were there already")
     for one in due:
-        (root / one.folder / PROGRESS).unlink(missing_ok=True)  # of a run that was killed
+        forget(root / one.folder)
+
+    def progress() -> str | None:
+        return told((one.shown, root / one.folder) for one in due if one.folder not in found)
+
     if due:
-        with launch.connect(), watched(lambda: _said(root, due, found)):
+        cpus = max(launch.LOCAL_CPUS, config.workers + config.concurrent - 1)
+        with launch.connect(cpus) as connection, watched(progress):
+            if config.gpu or config.workers > 1:
+                finetune_ray.check_room(config.workers, config.gpu, config.concurrent - 1, connection.started_here)
             _run(root, due, config, found, on_arm)
     return [found[one.folder] for one in plan]
 
@@ -170,11 +176,9 @@ def _run(
     waiting = list(due)
     running: dict[Any, Planned] = {}
     while waiting or running:
-        while waiting and len(running) < config.concurrent:
-            one = waiting.pop(0)
-            gpus = 1 if config.gpu and one.trial else 0
-            remote = ray.remote(_on_worker).options(num_cpus=1, num_gpus=gpus, max_retries=1)
-            running[remote.remote(dataclasses.asdict(one), str(root))] = one
+        while len(running) < config.concurrent and (one := _next(waiting, running.values(), config)):
+            waiting.remove(one)
+            running[_started(one, root, config)] = one
         (ready, *_), _ = ray.wait(list(running), num_returns=1)
         one = running.pop(ready)
         try:
@@ -187,48 +191,41 @@ def _run(
         say(f"[finetune] {len(found)}/{total} {_ended(one, found[one.folder])}; {clock.seconds:.0f} s so far")
 
 
+def _next(waiting: Sequence[Planned], running: Iterable[Planned], config: FinetuneConfig) -> Planned | None:
+    """The arm to start now; trials of several workers one at a time, as two that wait for each other's never end."""
+    taken = any(_in_parallel(one, config) for one in running)
+    return next((one for one in waiting if not (taken and _in_parallel(one, config))), None)
+
+
+def _in_parallel(one: Planned, config: FinetuneConfig) -> bool:
+    return one.trial is not None and config.workers > 1
+
+
+def _started(one: Planned, root: Path, config: FinetuneConfig) -> Any:
+    """What Ray calls an arm that it has been given."""
+    import ray
+
+    if one.trial is not None and _in_parallel(one, config):
+        waits = ray.remote(finetune_ray.fit).options(num_cpus=0, max_retries=1)
+        arm = ArmConfig(one.encoder, one.task, one.trial)
+        return waits.remote(arm, root / one.folder, config.workers, config.gpu)
+    gpus = 1 if config.gpu and one.trial else 0
+    remote = ray.remote(_on_worker).options(num_cpus=1, num_gpus=gpus, max_retries=1)
+    return remote.remote(dataclasses.asdict(one), str(root))
+
+
 def _on_worker(one: dict[str, Any], root: str) -> dict[str, Any]:
     """Runs on a worker: one arm, to its end."""
-    from jobs.config import validate
-
     arm = validate(Planned, one)
     folder = Path(root) / arm.folder
     if arm.trial is not None:
-        trial = ArmConfig(arm.encoder, arm.task, arm.trial)
-        done = arms.run(trial, folder, _Told(folder, arm.trial), Path(root) / FEATURES)
-        (folder / PROGRESS).unlink(missing_ok=True)
+        on_update = Told(folder, arm.trial)
+        done = arms.run(ArmConfig(arm.encoder, arm.task, arm.trial), folder, on_update, Path(root) / FEATURES)
+        on_update.end()
         return done
     if arm.foreign is not None:
         return arms.run_foreign(Path(arm.task), arm.name, folder, arm.foreign)
     return arms.run_baseline(Path(arm.task), arm.name, folder, arm.seed, arm.cap)
-
-
-class _Told:
-    """Writes how far a trial is every few seconds."""
-
-    def __init__(self, folder: Path, trial: TrialConfig) -> None:
-        self.path, self.trial = folder / PROGRESS, trial
-        self.clock, self.written = Clock(), 0.0
-
-    def __call__(self, update: int, loss: float) -> None:
-        if self.clock.seconds - self.written >= PROGRESS_SECONDS:
-            self.written = self.clock.seconds
-            speed = rate(update * self.trial.batch_rows, self.clock.seconds, "sequences")
-            text = f"update {update:,} of at most {self.trial.updates:,}, loss {loss:.3f}, {speed}"
-            write_json(self.path, {"text": text, "time": time.time()})
-
-
-def _said(root: Path, due: Sequence[Planned], found: dict[str, Any]) -> str | None:
-    """How far the trials are that have begun."""
-    lines = []
-    for one in due:
-        path = root / one.folder / PROGRESS
-        if one.folder not in found and path.is_file():
-            try:
-                lines.append(f"{one.shown}: {read_json_object(path)['text']}")
-            except (CorruptArtefact, OSError, KeyError):
-                continue  # being replaced just now; the next look will do
-    return f"[finetune] {'; '.join(lines)}" if lines else None
 
 
 def _ended(one: Planned, arm: dict[str, Any]) -> str:

@@ -59,13 +59,14 @@ class FinetuneConfig:
     passes: int = field(default=12, metadata={"help": "most passes over the training rows"})
     encoder: tuple[str, ...] = field(default=(), metadata={"help": "others' frozen encoders to compare: hf:PATH or ID"})
     concurrent: int = field(default=2, metadata={"help": "arms at a time, one CPU each"})
+    workers: int = field(default=1, metadata={"help": "of each trial, one CPU each, or with --gpu one GPU each"})
     gpu: bool = field(default=False, metadata={"help": "a GPU for every trial"})
     register: bool = field(default=True, metadata={"help": "register the head, which may become champion"})
     tracking: str | None = field(default=None, metadata={"help": "MLflow tracking URI"})
     trial: TrialConfig = field(default_factory=lambda: TRIAL)
 
     def __post_init__(self) -> None:
-        for name in ("seeds", "passes", "concurrent"):
+        for name in ("seeds", "passes", "concurrent", "workers"):
             require(getattr(self, name) >= 1, f"--{name}", getattr(self, name), "at least 1")
         for name in ("crop", "scored_rows"):
             require(getattr(self, name) >= 0, f"--{name.replace('_', '-')}", getattr(self, name), "0 or more")
@@ -75,6 +76,9 @@ class FinetuneConfig:
         for name in FILLED_IN:
             if operator.attrgetter(name)(self.trial) != getattr(untouched, name):
                 raise InputError(f"--trial.{name}: filled in; give --{name if name != 'device' else 'gpu'} of the job")
+        require(self.workers <= self.trial.batch_rows, "--workers", self.workers, "at most --trial.batch-rows")
+        if self.workers > 1 and self.how == "probe":
+            raise InputError(f"--workers {self.workers}: a probe has one; give --concurrent, so many arms at a time")
 
     def updates(self, rows: int) -> int:
         """Most updates of a trial on so many training rows."""

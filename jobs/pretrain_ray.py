@@ -8,21 +8,18 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Any
 
-from genomics_fm.errors import EnvironmentFault, GenomicsFmError
+from genomics_fm.errors import GenomicsFmError
 from genomics_fm.storage import Folder
 from genomics_fm.training.config import TrainingConfig
 from genomics_fm.training.guard import Stopped
 from genomics_fm.training.loop import pretrain
 from genomics_fm.training.metrics import PREEMPTED, STOPPED
-from jobs import launch, pretrain_handover
+from jobs import launch, pretrain_handover, train_group
 from jobs.config import validate
 from jobs.pretrain_stop import Told, stoppable
 from jobs.progress import say, watched
 from jobs.watch import View
 
-COLLECTIVE_SECONDS = 600
-"""For how long a worker waits for the others before it gives up. One that dies is noticed at once, by Ray; this is for
-one that hangs, and longer than rank 0 may take to write an encoder."""
 WAITING_SECONDS = 300.0
 """Between lines that say that workers wait for nodes."""
 
@@ -173,22 +170,19 @@ def _fit_once(settings: dict[str, Any], scale: Scale) -> str | None:
     try:
         return ended.result()
     except Exception as error:  # Ray wraps whatever a worker raised
-        ours = launch.find_our_error(error)
-        reason = (str(error).strip() or repr(error)).splitlines()[-1]
-        raise ours or EnvironmentFault(f"pretraining failed: {reason}; run the same command again") from error
+        raise train_group.in_one_line(error, "pretraining") from error
 
 
 def _trainer(settings: dict[str, Any], scale: Scale) -> Any:
-    """Ray's trainer. What it wants to store goes to its own memory: checkpoints and metrics are ours."""
-    import pyarrow.fs
-    from fsspec.implementations.memory import MemoryFileSystem  # type: ignore[import-untyped]
-    from ray.train import FailureConfig, RunConfig, ScalingConfig
-    from ray.train.torch import TorchConfig, TorchTrainer
+    """Ray's trainer."""
+    from ray.train import ScalingConfig
+    from ray.train.torch import TorchTrainer
 
     from jobs.pretrain_elastic import Elastic
     from jobs.pretrain_refusals import GiveUp
 
     elastic = scale.workers_min > 0
+    callbacks = [GiveUp(), *([Elastic(scale.resize_seconds, scale.max_failures)] if elastic else [])]
     return TorchTrainer(
         _worker,
         train_loop_config=settings,
@@ -197,12 +191,6 @@ def _trainer(settings: dict[str, Any], scale: Scale) -> Any:
             use_gpu=scale.gpu,
             elastic_resize_monitor_interval_s=scale.resize_seconds,
         ),
-        run_config=RunConfig(
-            name="train",
-            storage_path="ray",
-            storage_filesystem=pyarrow.fs.PyFileSystem(pyarrow.fs.FSSpecHandler(MemoryFileSystem())),
-            failure_config=FailureConfig(max_failures=-1 if elastic else scale.max_failures),
-            callbacks=[GiveUp(), *([Elastic(scale.resize_seconds, scale.max_failures)] if elastic else [])],
-        ),
-        torch_config=TorchConfig(backend="nccl" if scale.gpu else "gloo", timeout_s=COLLECTIVE_SECONDS),
+        run_config=train_group.run_config(-1 if elastic else scale.max_failures, callbacks),
+        torch_config=train_group.torch_config(scale.gpu),
     )

@@ -1,4 +1,4 @@
-"""A worker's error that another start would meet again ends a pretraining at once; imports Ray."""
+"""A worker's error that another start would meet again ends a training at once; imports Ray."""
 
 from typing import Any
 

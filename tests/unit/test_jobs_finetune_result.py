@@ -14,7 +14,7 @@ from genomics_fm.tasks import baselines, task
 from genomics_fm.tasks.comparison import Difference
 from genomics_fm.tasks.problem import Kind, Problem
 from genomics_fm.vocabulary.ensemble import Ensemble
-from jobs import arms, encoders, finetune, finetune_arms, finetune_result, finetune_text
+from jobs import arms, encoders, finetune, finetune_arms, finetune_progress, finetune_result, finetune_text
 from jobs.config import parse
 from jobs.finetune_arms import Planned
 from jobs.finetune_config import FinetuneConfig
@@ -205,4 +205,4 @@ def test_every_kind_of_problem_comes_to_a_result(kind: Kind, vocabulary: Ensembl
     said = finetune_text.of_head(json.loads(json.dumps(result | {"registered": registered})))
     assert said[-1] == "registered as models:/x/2, not champion: so"
     assert f"chosen on validation: test {made.problem.metric}" in said[0] and "without 1 test rows" in said[2]
-    assert not list(tmp_path.glob(f"*/{finetune_arms.PROGRESS}"))
+    assert not list(tmp_path.glob(f"*/{finetune_progress.PROGRESS}"))
