@@ -20,6 +20,7 @@ from jobs import (
     arms,
     encoders,
     finetune_arms,
+    finetune_report,
     finetune_result,
     finetune_task,
     finetune_text,
@@ -34,7 +35,7 @@ from jobs.progress import Clock, say
 from jobs.register import RegisterConfig
 
 FORMAT_VERSION = 1
-RESULT, RECORDED = "result.json", "recorded.json"
+RECORDED = "recorded.json"
 EXPERIMENT = "finetuning"
 
 
@@ -71,7 +72,8 @@ def run(config: FinetuneConfig) -> dict[str, Any]:
     result = _result(config, task, encoder, place, plan, found)
     registered = _register(config, name, folder, Path(result["head"]["head"])) if config.register else None
     result |= {"name": name, "task_folder": str(folder), "registered": registered, "seconds": round(clock.seconds, 3)}
-    write_sealed_json(place / RESULT, result)
+    write_sealed_json(place / finetune_report.RESULT, result)
+    finetune_report.write(place)
     return result
 
 
@@ -120,7 +122,7 @@ def _result(
     comparisons = finetune_result.compared(task, place, plan, found, best)
     arms.name_baselines(head, {one["name"]: round(one["validation"], 6) for one in comparisons})
     return {
-        "format_version": FORMAT_VERSION,
+        "format_version": finetune_report.FORMAT_VERSION,
         "config": dataclasses.asdict(config),
         "folder": str(place),
         "problem": task.problem.to_json(),
@@ -166,7 +168,8 @@ def _run_and_print(config: FinetuneConfig) -> None:
     print(finetune_text.table(result["groups"], result["head"]["name"], result["head"]["metric"]))
     for line in finetune_text.of_head(result):
         print(line)
-    print(f"all of it: {Path(result['folder']) / RESULT}")
+    print(f"report: {Path(result['folder']) / finetune_report.REPORT}")
+    print(f"all of it: {Path(result['folder']) / finetune_report.RESULT}")
     print(json.dumps(last_line(result)))
 
 

@@ -92,6 +92,7 @@ def test_a_table_becomes_a_registered_head_and_the_same_command_only_reads(
     assert [group["seeds"] for group in result["groups"]] == [1, 1, 1, 2, 2, 2]
     assert result["audit"]["grade"] != "A" and result["rows"]["train"] > result["rows"]["test"] > 0
     head = load_head(result["head"]["head"])
+    assert "Head: gc" in (Path(result["folder"]) / "report.html").read_text()
     trials = [arm for arm in result["arms"] if arm.get("start") == "pretrained"]
     assert result["head"]["validation_mcc"] == max(arm["validation_mcc"] for arm in trials)
     line = finetune.last_line(result)
