@@ -17,6 +17,7 @@ from genomics_fm.tasks.fractions import nested_subset
 from genomics_fm.tasks.objective import Objective, objective_of
 from genomics_fm.tasks.problem import Problem
 from genomics_fm.tasks.rows import Rows
+from genomics_fm.tasks.scoring import mean_of_strands, predict
 from genomics_fm.tasks.task import Task
 from genomics_fm.tasks.trial_config import TrialConfig
 from genomics_fm.training.optimizer import OptimizerConfig
@@ -68,6 +69,17 @@ def test_the_same_config_gives_the_same_probabilities(folder: Path, vocabulary: 
     assert probabilities(run(folder, vocabulary)) == first
     for changes in ({"seed": 1}, {"vocabulary": "kmer"}, {"fraction": 0.5}, {"updates": 5}, {"start": "scratch"}):
         assert probabilities(run(folder, vocabulary, **changes)) != first, changes
+
+
+@pytest.mark.parametrize("how", ["full", "lora", "probe"])
+def test_what_is_trained_in_bf16_is_scored_as_it_will_be_served(how: str, folder: Path, vocabulary: Ensemble) -> None:
+    done = run(folder, vocabulary, how=how, precision="bf16")
+    served, half = (
+        mean_of_strands(predict(done.module, vocabulary, "bpe", TEST.sequences, PROBLEM, bf16=bf16))
+        for bf16 in (False, True)
+    )
+    assert np.array_equal(done.result.test_predictions, served) and not np.array_equal(served, half)
+    assert probabilities(done) != probabilities(run(folder, vocabulary, how=how)), "it was trained in bf16"
 
 
 def test_scratch_takes_the_encoders_size_and_nothing_else(tmp_path: Path, folder: Path, vocabulary: Ensemble) -> None:

@@ -9,7 +9,7 @@ from genomics_fm.model.weights import encoder_about
 from genomics_fm.tasks import baselines, hf_encoder, learning, linear, newton
 from genomics_fm.tasks.cnn_baseline import CnnConfig
 from genomics_fm.tasks.task import Task
-from genomics_fm.tasks.trial_config import TrialConfig
+from genomics_fm.tasks.trial_config import SCORED_IN, TrialConfig
 from genomics_fm.vocabulary.ensemble import FILE_NAME, Ensemble
 
 NUMBERS_VERSION = 3
@@ -32,6 +32,8 @@ def encoder_hashes(folder: Path) -> tuple[str, str]:
 def of_trial(trial: TrialConfig, encoder: tuple[str, str], task: Task) -> str:
     """Of a trial; `encoder` is from `encoder_hashes`."""
     settings = {name: value for name, value in asdict(trial).items() if name not in NO_INFLUENCE}
+    if trial.precision != SCORED_IN:
+        settings["scored_in"] = SCORED_IN
     return _hash(task, "trial", encoder, settings, _ends(), _linear())
 
 

@@ -28,7 +28,7 @@ from genomics_fm.tasks.results import ArmResult
 from genomics_fm.tasks.rows import Rows
 from genomics_fm.tasks.scoring import BATCH_TOKENS, Predictions, Strands, mean_of_strands, predict
 from genomics_fm.tasks.task import Task
-from genomics_fm.tasks.trial_config import TrialConfig
+from genomics_fm.tasks.trial_config import SCORED_IN, TrialConfig
 from genomics_fm.training.workers import Workers
 from genomics_fm.vocabulary.ensemble import Ensemble
 
@@ -182,7 +182,13 @@ class _Arm:
     def probe(self, features: Features) -> _Learnt:
         """Fit the last layer to the encoder's states."""
         chosen = probe.fit(self.objective, features, self.rows, self.task.validation)
-        found = {split: probe.predictions(self.task.problem, features, rows) for split, rows in self._scored()}
+
+        def predictions(rows: Rows) -> Predictions:
+            if self.config.precision != SCORED_IN:  # `features` are not what the head will answer from
+                return mean_of_strands(self._strands(rows))
+            return probe.predictions(self.task.problem, features, rows)
+
+        found = {split: predictions(rows) for split, rows in self._scored()}
         curve = [{"penalty": penalty, "validation": value} for penalty, value in chosen.tried.items()]
         return _Learnt(found, len(self.rows), chosen.converged, curve, {"penalty": chosen.penalty})
 
@@ -191,7 +197,8 @@ class _Arm:
         return [(split, rows) for split, rows in self.task.splits.items() if split != "train" and len(rows)]
 
     def _strands(self, rows: Rows) -> Strands:
-        name, bf16 = self.config.vocabulary, self.config.precision == "bf16"
+        """What the module says as it stands, in the precision that it will be served in."""
+        name, bf16 = self.config.vocabulary, SCORED_IN == "bf16"
 
         def mine(sequences: list[str]) -> Strands:
             return predict(self.module, self.vocabulary, name, sequences, self.task.problem, bf16=bf16)

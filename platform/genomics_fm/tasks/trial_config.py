@@ -12,6 +12,8 @@ Start = Literal["pretrained", "scratch"]
 How = Literal["full", "lora", "probe"]
 Device = Literal["auto", "cpu", "cuda"]
 Precision = Literal["fp32", "bf16"]
+SCORED_IN: Precision = "fp32"
+"""What every head is scored, calibrated and, where nothing else is asked for, served in, however it was trained."""
 _CHOICES = {"start": Start, "how": How, "device": Device, "precision": Precision, "pooling": Pooling}
 _LEAST = {
     "updates": 1, "batch_rows": 1, "batch_tokens": 1, "cap": 2, "threads": 1, "seed": 0, "evaluations": 0,
@@ -48,7 +50,7 @@ class TrialConfig:
         pos_weight: weight of a positive of a label ("multilabel" alone; 8 is DeepSEA's); 0: negatives for each
             positive, of each label.
         lora_rank: of the adapters of "lora".
-        precision: bf16 computes in it and keeps weights in float32.
+        precision: bf16 trains in it, or reads a probe's states in it, and keeps weights in float32; see `SCORED_IN`.
         device: "auto": CUDA where there is some.
         threads: torch threads.
         optimizer: AdamW; its learning rate is chosen once and frozen.
