@@ -70,8 +70,8 @@ def run(
     """
     task = load(Path(config.task))
     encoder = Path(config.encoder)
-    arm = identities.of_trial(config.trial, identities.encoder_hashes(encoder), task)
     workers = workers or alone(trial.device_of(config.trial))
+    arm = identities.of_trial(config.trial, identities.encoder_hashes(encoder), task, workers.world)
     done = workers.gather(finished(folder, arm))[0]
     if done is not None:
         return dict(done)

@@ -122,7 +122,7 @@ def run(
         EnvironmentFault: a worker was lost twice.
     """
     found: dict[str, dict[str, Any]] = {}
-    expected = _identities(plan, task)
+    expected = _identities(plan, task, config.workers)
     for one in plan:
         done = arms.finished(root / one.folder, expected[one.folder])
         if done is not None:
@@ -146,14 +146,14 @@ def run(
     return [found[one.folder] for one in plan]
 
 
-def _identities(plan: Sequence[Planned], task: Task) -> dict[str, str]:
+def _identities(plan: Sequence[Planned], task: Task, workers: int) -> dict[str, str]:
     """What each arm is known by, by folder."""
     folders = {one.encoder for one in plan if one.trial}
     hashes = {folder: identities.encoder_hashes(Path(folder)) for folder in folders}
     found = {}
     for one in plan:
         if one.trial is not None:
-            found[one.folder] = identities.of_trial(one.trial, hashes[one.encoder], task)
+            found[one.folder] = identities.of_trial(one.trial, hashes[one.encoder], task, workers)
         elif one.foreign is not None:
             found[one.folder] = identities.of_foreign(one.name, task, one.foreign)
         else:

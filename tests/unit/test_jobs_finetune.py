@@ -105,7 +105,7 @@ def test_an_arm_of_other_numbers_is_run_again(
     plan = finetune_arms.planned(config, str(tmp_path / "task"), made.problem, folder, ["kmer"], 60)
     plan = [one for one in plan if one.name in ("GC and length", "hf:them") or one.trial]
     for one in plan:
-        files = {"identity": finetune_arms._identities([one], made)[one.folder], "files": {}, "format_version": 1}
+        files = {"identity": finetune_arms._identities([one], made, 1)[one.folder], "files": {}, "format_version": 1}
         write_sealed_json(tmp_path / "arms" / one.folder / arms.ARM_FILE, files)
     ran: list[str] = []
 

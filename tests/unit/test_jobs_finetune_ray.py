@@ -7,11 +7,13 @@ from typing import Any
 import pytest
 
 from genomics_fm.errors import EnvironmentFault, InputError
+from genomics_fm.tasks import identities
 from genomics_fm.tasks.trial_config import TrialConfig
 from jobs import finetune_arms, finetune_ray, launch, train_group
 from jobs.finetune_arms import Planned
 from jobs.finetune_config import FinetuneConfig
 from jobs.finetune_progress import LOST, PROGRESS, Told, forget, told
+from tests.unit.trial_tasks import task_of
 
 
 def asked(**given: Any) -> FinetuneConfig:
@@ -96,3 +98,10 @@ def test_what_ends_a_group_is_one_line_and_ours_stays_ours() -> None:
     other = train_group.in_one_line(ValueError("first\nlast"), "it, on 2 workers")
     assert isinstance(other, EnvironmentFault)
     assert str(other) == "it, on 2 workers failed: last; run the same command again"
+
+
+def test_workers_change_the_identity_of_adapters_alone() -> None:
+    task, encoder = task_of("classification"), ("weights", "vocabulary")
+    for trial, same in ((TrialConfig(), True), (TrialConfig(how="lora"), False)):
+        found = {identities.of_trial(trial, encoder, task, workers) for workers in (1, 2, 3)}
+        assert (len(found) == 1) is same

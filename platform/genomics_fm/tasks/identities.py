@@ -29,12 +29,13 @@ def encoder_hashes(folder: Path) -> tuple[str, str]:
     return weights, Ensemble.load(folder / FILE_NAME).sha256
 
 
-def of_trial(trial: TrialConfig, encoder: tuple[str, str], task: Task) -> str:
-    """Of a trial; `encoder` is from `encoder_hashes`."""
+def of_trial(trial: TrialConfig, encoder: tuple[str, str], task: Task, workers: int = 1) -> str:
+    """Of a trial; `encoder` is from `encoder_hashes`. Workers count for adapters, each of whom draws its dropout."""
     settings = {name: value for name, value in asdict(trial).items() if name not in NO_INFLUENCE}
     if trial.precision != SCORED_IN:
         settings["scored_in"] = SCORED_IN
-    return _hash(task, "trial", encoder, settings, _ends(), _linear())
+    draws = [workers] if trial.how == "lora" and workers > 1 else []
+    return _hash(task, "trial", encoder, settings, _ends(), _linear(), *draws)
 
 
 def of_baseline(name: str, task: Task, seed: int, cap: int | None, network: CnnConfig) -> str:
