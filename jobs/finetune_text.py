@@ -83,7 +83,8 @@ def of_head(result: dict[str, Any]) -> list[str]:
         )
     if said := result["decision"]:
         second = result["problem"]["names"][1]
-        lines.append(f"it says {second} from a probability of {said['probability']:.3f} on: test mcc {said['mcc']:.3f}")
+        at, mcc = said["probability"], said["mcc"]
+        lines.append(f"label {second} is answered from a probability of {at:.3f} on: test mcc {mcc:.3f}")
     lines += result["verdict"]
     if coverage := (result["calibration"] or {}).get("coverage"):
         share = coverage["all"]["coverage"]

@@ -353,7 +353,7 @@ def test_labels_are_said_from_their_thresholds_on(tmp_path, problem):
                 assert labels == type(labels)(np.array(problem.names)[there[:, 0].astype(int)])
         counts.append(sum(int(there[:, 0].sum()) for there in expected))
     assert counts[1] < counts[0] < sum(map(len, expected))
-    assert "is said from this probability on" in (tmp_path / "head" / "README.md").read_text()
+    assert "is answered from this probability on" in (tmp_path / "head" / "README.md").read_text()
 
 
 def test_heads_of_format_2_decide_at_one_half(tmp_path):

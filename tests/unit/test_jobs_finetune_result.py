@@ -19,6 +19,7 @@ from jobs.config import parse
 from jobs.finetune_arms import Planned
 from jobs.finetune_config import FinetuneConfig
 from jobs.finetune_result import Predicted
+from tests.heads import rows_of, write_head
 from tests.unit.trial_tasks import encoder, task_of
 
 BINARY = Problem("classification", ("no", "yes"))
@@ -170,6 +171,20 @@ def test_leaked_rows_do_not_decide(tmp_path: Path) -> None:
     assert [one["clean"] for one in compared([])] == [None, None]
     nothing = {"difference": None, "interval": None, "p": None, "p_adjusted": None, "sign": None}
     assert compared([*range(36)])[0]["clean"] == {"rows": 0, "blocks": 0, **nothing}
+
+
+def test_a_head_of_two_classes_tells_from_where_it_answers_the_second(tmp_path: Path) -> None:
+    scores = {"validation": {"mcc": 0.6}, "test": {"mcc": 0.4, "mcc_at_threshold": 0.55}}
+    folder = write_head(tmp_path / "two", thresholds=(0.31,), metrics=scores)
+    assert finetune_result.decision(folder) == {"probability": 0.31, "mcc": 0.55}
+    head = arm(0.6, 0.4) | {"name": "x", "seed": 0}
+    result = {"head": head, "rows": {"train": 9}, "clean": None, "verdict": [], "calibration": None, "registered": None}
+    problem = read_card(folder / "config.json").problem.to_json()
+    said = finetune_text.of_head({**result, "problem": problem, "decision": finetune_result.decision(folder)})
+    assert said[-1] == "label coding is answered from a probability of 0.310 on: test mcc 0.550"
+    three = Problem("classification", ("a", "b", "c"))
+    folder = write_head(tmp_path / "three", problem=three, prevalence=(), rows=rows_of(three))
+    assert finetune_result.decision(folder) is None
 
 
 def test_a_split_of_our_own_that_leaks_is_refused() -> None:

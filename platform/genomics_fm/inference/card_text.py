@@ -19,9 +19,9 @@ _AT_THRESHOLD = {
     "accuracy": "accuracy, at a probability of one half",
     "f1_macro": "f1_macro, at a probability of one half",
     "mcc": "mcc, at a probability of one half",
-    "mcc_at_threshold": "mcc of the labels it says",
+    "mcc_at_threshold": "mcc of the labels it answers",
 }
-"""What metrics are of, where labels are not said at one half."""
+"""What metrics are of, where labels are not answered at one half."""
 _LIMITS = (
     "**Research use only: not for clinical decisions.** A prediction is a score of a model trained on "
     "the data named below, and says nothing about other species, assays or lengths."
@@ -78,7 +78,7 @@ def _input(card: HeadCard) -> dict[str, Any]:
     if card.thresholds:
         names = card.problem.names[1:] if card.problem.classes else card.problem.names
         for name, threshold in list(zip(names, card.thresholds, strict=True))[:NAMES_SHOWN]:
-            what = f"`{name}` is said from this probability on, which has the best MCC on validation"
+            what = f"`{name}` is answered from this probability on, which has the best MCC on validation"
             found[what] = f"{threshold:.3f}"
     return found
 
@@ -108,6 +108,7 @@ def _measured(card: HeadCard) -> dict[str, Any]:
     said = _AT_THRESHOLD if card.thresholds else {}
     for split in ("validation", "test"):
         overall = {name: value for name, value in (card.metrics.get(split) or {}).items() if "/" not in name}
+        overall.pop("threshold", None)  # of the answers, as `_input` has it
         found |= {f"{split} {said.get(name, name)}": _number(value) for name, value in sorted(overall.items())}
     if interval := card.metrics.get("interval"):
         found[f"test {card.metric}, 95 % interval"] = f"{interval[0]:.3f} to {interval[1]:.3f}"
