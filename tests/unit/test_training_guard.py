@@ -71,7 +71,7 @@ def run(corpus: Corpus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
 def test_a_bad_token_of_the_batch_anywhere(run: Run, wrong: float) -> None:
     """All micro-batches, and positions along them, of which some are to be predicted and some are not."""
     before, named = snapshot(run), 0
-    for trial in range(24):
+    for trial in range(24 if math.isnan(wrong) else 8):
         planted = Planted(run, trial % RUN.batch_rows, 37 * trial, wrong)
         with pytest.raises(InputError, match=r"step 3: (loss|gradient) of .*: not finite, nothing was upd") as caught:
             run.advance()
@@ -80,7 +80,7 @@ def test_a_bad_token_of_the_batch_anywhere(run: Run, wrong: float) -> None:
         assert "worker 0, block " in str(caught.value)
         assert segment(run, planted.micro_batch, planted.position) in str(caught.value) or "more" in str(caught.value)
         named += "more" not in str(caught.value) and str(caught.value).count("block ") == 1
-    assert named >= 3  # a predicted token: its document alone is named
+    assert named >= 1 + 2 * math.isnan(wrong)  # a predicted token: its document alone is named
     assert run.advance()["step"] == 3  # and the run can go on
 
 
@@ -93,7 +93,7 @@ def test_a_bad_loss_anywhere(run: Run, wrong: float, monkeypatch: pytest.MonkeyP
         return torch.where(torch.arange(len(loss_M)) == place % len(loss_M), wrong, loss_M)
 
     monkeypatch.setattr(step_module.F, "cross_entropy", planted)
-    for place in range(12):
+    for place in range(12 if math.isnan(wrong) else 4):
         with pytest.raises(InputError, match="step 3: loss of worker 0, block "):
             run.advance()
         assert same(snapshot(run), before), place
@@ -103,6 +103,8 @@ def test_a_bad_loss_anywhere(run: Run, wrong: float, monkeypatch: pytest.MonkeyP
 def test_a_bad_gradient_of_any_parameter(run: Run, wrong: float) -> None:
     before = snapshot(run)
     for number, parameter in enumerate(run.model.parameters()):
+        if not math.isnan(wrong) and number % 4:
+            continue
         place = 7919 * number % parameter.numel()
 
         def planted(gradient: Tensor, place: int = place) -> Tensor:
@@ -129,6 +131,7 @@ def test_left_out_it_goes_on_and_resumes_with_the_very_same_losses(corpus: Corpu
             for one in planted:
                 one.remove()
                 assert same(snapshot(run), before)
+        run.checkpoints.wait()  # it is written beside the training
         return [(line["step"], line["loss"], line["gradient_norm"], "left_out" in line) for line in lines]
 
     whole = trained(tmp_path / "whole", RUN.steps)

@@ -1,5 +1,6 @@
 """What a pretraining will need, calculated before it is started: parameters, memory of a worker, hours."""
 
+import functools
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -67,6 +68,7 @@ class Estimate:
     hours: float
 
 
+@functools.cache  # a study asks for each of its cells, and a large model takes tens of milliseconds
 def parameters_of(encoder: EncoderConfig) -> int:
     """Of encoder and head, the tied matrix once; nothing is allocated."""
     with torch.device("meta"):
