@@ -54,6 +54,7 @@ def run(command: list[str]) -> int:
 
 
 def main() -> None:
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # else each of some hundred processes compiles every module again
     started, chosen = time.monotonic(), any(argument != FULL for argument in sys.argv[1:])
     tested = False
     for name, command in checks(sys.argv[1:]):

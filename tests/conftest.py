@@ -1,4 +1,4 @@
-"""What several kinds of tests share: an S3-like store, a small disk, a pretraining that nothing happens to."""
+"""What several kinds of tests share: an S3-like store, a small disk, empty tracking, a pretraining left alone."""
 
 import logging
 import os
@@ -44,6 +44,16 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     """A file system of 256 KiB."""
     with mounted(tmp_path / "disk", f"size={DISK_KIB}k") as folder:
         yield folder
+
+
+@pytest.fixture(scope="session")
+def empty_tracking(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """MLflow's SQLite file with nothing in it, to be copied: its tables take seconds to make."""
+    from jobs import tracking
+
+    path = tmp_path_factory.mktemp("tracking") / "mlflow.db"
+    tracking.client(f"sqlite:///{path}")
+    return path
 
 
 @pytest.fixture(scope="session")

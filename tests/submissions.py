@@ -4,7 +4,7 @@ import contextlib
 import json
 import os
 import secrets
-import signal
+import shutil
 import socket
 import subprocess
 import sys
@@ -17,6 +17,7 @@ from pathlib import Path
 import yaml
 
 from tests.commands import ROOT
+from tests.processes import descendants, survivors
 
 NODE_RESOURCE = "submitted_cluster"
 AGENT_TRIES = 30
@@ -40,7 +41,10 @@ class Cluster:
 
 @contextlib.contextmanager
 def job_cluster(place: Path) -> Iterator[Cluster]:
-    """A head node on free ports, with a temporary folder and a token of its own; its log goes to a place."""
+    """A head node on free ports, with a temporary folder and a token of its own; its log goes to a place.
+
+    It is killed in the end: it would take the 20 seconds for which Ray's agents look for a head that has gone.
+    """
     gcs, dashboard, metrics, client, agent_http, agent_grpc = free_ports(6)
     folder = Path(f"/tmp/gfm-e2e-{secrets.token_hex(4)}")  # sockets below it: the path must be short
     environment = {
@@ -67,12 +71,11 @@ def job_cluster(place: Path) -> Iterator[Cluster]:
         wait_for(exported, environment["RAY_AUTH_TOKEN"])  # by the agent that will take the job
         yield Cluster(address, exported, environment)
     finally:
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(head.pid, signal.SIGTERM)
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            head.wait(20)
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(head.pid, signal.SIGKILL)
+        family = descendants(head.pid)
+        head.kill()
+        head.wait()
+        survivors(family, 0)
+        shutil.rmtree(folder, ignore_errors=True)
         log.close()
 
 

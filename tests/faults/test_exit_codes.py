@@ -47,7 +47,7 @@ def test_files_that_are_no_genome(tmp_path: Path, content: str, words: str) -> N
 
 def test_a_typo_in_the_config() -> None:
     check_one_line(command("jobs.quickstart", "--sweep.fractoins", "0.1"), 2, "--sweep.fractions")
-    check_one_line(command("jobs.quickstart", "--training.steps", "many"), 2, "--training.steps", "many")
+    check_one_line(command("jobs.build_corpus", "--recipe.window-bp", "many"), 2, "--recipe.window-bp", "many")
 
 
 def test_a_port_in_use() -> None:

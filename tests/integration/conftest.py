@@ -1,5 +1,6 @@
 """One local Ray for the tests that call jobs in this process, and a storage folder for each."""
 
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,8 +16,10 @@ def local_ray() -> Iterator[None]:
 
 
 @pytest.fixture
-def storage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def storage(tmp_path: Path, empty_tracking: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A storage folder of the test's own, with tracking inside it."""
+    (tmp_path / "runs").mkdir()
+    shutil.copy(empty_tracking, tmp_path / "runs" / "mlflow.db")
     monkeypatch.setenv("GENOMICS_FM_STORAGE", str(tmp_path / "runs"))
     monkeypatch.delenv("GENOMICS_FM_TRACKING", raising=False)
     return tmp_path / "runs"

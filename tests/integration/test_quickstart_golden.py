@@ -61,12 +61,18 @@ class Made:
     golden: dict[str, Any]
 
 
-@pytest.fixture(scope="module", params=["smoke", "default"])
-def made(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Made:
-    config = PRESETS[request.param]
+@pytest.fixture(scope="module")
+def corpus(tmp_path_factory: pytest.TempPathFactory) -> Corpus:
+    """That of both presets."""
+    assert PRESETS["smoke"].recipe == PRESETS["default"].recipe
     held_out = (*TEST_CHROMOSOMES, *VALIDATION_CHROMOSOMES)
-    folder = tmp_path_factory.mktemp(request.param)
-    corpus = corpora.build(folder, [source_of(location, held_out) for location in YEAST], config.recipe)
+    sources = [source_of(location, held_out) for location in YEAST]
+    return corpora.build(tmp_path_factory.mktemp("yeast"), sources, PRESETS["default"].recipe)
+
+
+@pytest.fixture(scope="module", params=["smoke", "default"])
+def made(request: pytest.FixtureRequest, corpus: Corpus) -> Made:
+    config = PRESETS[request.param]
     return Made(config, corpus, _vocabulary(config, corpus), json.loads(GOLDEN.read_text())[request.param])
 
 

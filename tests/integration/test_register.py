@@ -15,8 +15,10 @@ from tests.heads import random_sequences, write_head
 
 
 @pytest.fixture
-def storage(tmp_path, monkeypatch):
+def storage(tmp_path, empty_tracking, monkeypatch):
     """A storage folder of its own; MLflow must write nowhere else."""
+    (tmp_path / "storage").mkdir()
+    shutil.copy(empty_tracking, tmp_path / "storage" / "mlflow.db")
     monkeypatch.setenv("GENOMICS_FM_STORAGE", str(tmp_path / "storage"))
     monkeypatch.delenv("GENOMICS_FM_TRACKING", raising=False)
     (tmp_path / "cwd").mkdir()

@@ -2,6 +2,7 @@ import concurrent.futures
 import http.client
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -25,9 +26,10 @@ SECRET = "GATTACAGATTACAGATTACA"
 
 
 @pytest.fixture(scope="module")
-def storage(tmp_path_factory):
+def storage(tmp_path_factory, empty_tracking):
     """A storage folder whose registry has a champion, set for this process and its children."""
     folder = tmp_path_factory.mktemp("storage")
+    shutil.copy(empty_tracking, folder / "mlflow.db")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("GENOMICS_FM_STORAGE", str(folder))
         patch.delenv("GENOMICS_FM_TRACKING", raising=False)
