@@ -80,6 +80,13 @@ def test_names_come_from_files_and_vocabularies_from_the_encoder() -> None:
 def test_updates_follow_the_rows_within_bounds() -> None:
     config = FinetuneConfig()
     assert [config.updates(rows) for rows in (10, 350, 10**6)] == [64, 132, 2000]
+    sizes = [config.batch_rows(rows) for rows in (10, 64_000, 64_001, 128_001, 10**6, 10**9)]
+    assert sizes == [32, 32, 64, 128, 512, 512]
+    for flags in (("--trial.updates", "100"), ("--trial.batch-rows", "16")):
+        assert asked("--task", "x", *flags).batch_rows(10**6) in (16, 32), "as asked for"
+    large = asked("--task", "x", "--trial.cap", "200_000")
+    (trial, *_) = [one.trial for one in finetune_arms.planned(large, "t", BINARY, "e", ["bpe"], 10**6) if one.trial]
+    assert trial.updates * trial.batch_rows >= 200_000
     plan = finetune_arms.planned(asked("--preset", "smoke", "--task", "x"), "t", BINARY, "e", ["bpe"], 500)
     assert {one.trial.updates for one in plan if one.trial} == {8}
 

@@ -11,8 +11,11 @@ import torch
 from tokenizers import Regex, Tokenizer, models, pre_tokenizers, processors
 
 from genomics_fm.errors import InputError
-from genomics_fm.tasks import hf_encoder
+from genomics_fm.genome.alphabet import reverse_complement
+from genomics_fm.tasks import hf_encoder, linear, probe
+from genomics_fm.tasks.objective import objective_of
 from genomics_fm.tasks.problem import Problem
+from genomics_fm.tasks.rows import Rows
 from genomics_fm.tasks.task import Task
 from genomics_fm.tasks.trial_config import TrialConfig
 from tests.unit.test_tasks_coding_baselines import _rows
@@ -70,6 +73,26 @@ def test_a_probe_learns_and_says_what_is_not_known(folder: Path) -> None:
     assert arm.name == f"hf:{folder}"
     assert arm.test["mcc"] > 0.5
     assert arm.chosen["pretraining data"] == "unknown"
+
+
+@pytest.mark.parametrize("stranded", [False, True])
+def test_a_probe_is_tuned_as_our_own(stranded: bool, folder: Path) -> None:
+    """Same penalties, same rows for both strands, the mean of their probabilities, same weights of classes."""
+    problem = Problem("classification", ("poor", "rich"), stranded)
+    task = Task("gc", problem, {"train": _rows(90, 1), "validation": _rows(40, 2), "test": _rows(20, 3)})
+    config = TrialConfig(class_weights=True)
+    encoder = hf_encoder.load(f"hf:{folder}")
+    arm = hf_encoder.probe(task, encoder, task.train, config)
+
+    def states(rows: Rows) -> np.ndarray:
+        turned = [] if stranded else [encoder([*map(reverse_complement, rows.sequences)])]
+        return np.stack([encoder(rows.sequences), *turned])
+
+    objective = objective_of(config, problem, task.train.labels)
+    ours = probe.choose(objective, states(task.train), task.train, states(task.validation), task.validation)
+    assert arm.chosen["penalty"] == ours.penalty and list(ours.tried)[:2] == list(linear.PENALTIES[:2])
+    expected = linear.predictions(objective, ours.model(states(task.test))).mean(0)
+    np.testing.assert_allclose(arm.test_predictions, expected, atol=1e-6)
 
 
 def test_the_first_token_where_it_is_asked_for(folder: Path) -> None:

@@ -11,8 +11,8 @@ import torch
 
 from genomics_fm.errors import InputError
 from genomics_fm.model.weights import read_tensors
+from genomics_fm.tasks import identities, linear, trial, trials
 from genomics_fm.tasks import task as tasks
-from genomics_fm.tasks import trial, trials
 from genomics_fm.tasks.trial_config import TrialConfig
 from genomics_fm.vocabulary.ensemble import Ensemble
 from tests.unit.trial_tasks import encoder, task_of
@@ -95,6 +95,16 @@ def test_what_is_damaged_or_other_runs_again(place: Path, damage: str) -> None:
         write(place, one("classification", f"e {damage}", threads=1, seed=again["config"]["seed"]))
     )
     assert trials.run_one(planned)[1]
+
+
+def test_what_a_change_of_code_makes_of_numbers_runs_again(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (planned,), _ = trials.read(write(place, one("classification", "numbers", how="probe")))
+    trials.run_one(planned)
+    assert trials.run_one(planned)[1]
+    monkeypatch.setattr(linear, "PENALTIES", (1.0, 0.1))
+    assert not trials.run_one(planned)[1]
+    monkeypatch.setattr(identities, "NUMBERS_VERSION", 0)
+    assert not trials.run_one(planned)[1]
 
 
 def test_one_that_fails_does_not_end_the_others(place: Path, capsys: pytest.CaptureFixture[str]) -> None:

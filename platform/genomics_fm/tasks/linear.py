@@ -17,7 +17,8 @@ from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from genomics_fm.errors import EnvironmentFault, InputError
 from genomics_fm.tasks import newton
-from genomics_fm.tasks.newton import Design, Features, Loss
+from genomics_fm.tasks.linear_losses import Array, Logistic, Loss, Multinomial, Squares
+from genomics_fm.tasks.newton import Design, Features
 from genomics_fm.tasks.objective import Objective
 from genomics_fm.tasks.rows import Labels
 from genomics_fm.tasks.scoring import meaning
@@ -68,9 +69,12 @@ class Chosen:
 
 
 def choose(
-    objective: Objective, features: Features, labels: Labels, score: Callable[[NDArray[Any]], float],
+    objective: Objective,
+    features: Features,
+    labels: Labels,
+    score: Callable[[NDArray[Any]], float],
     checked: Features,
-) -> Chosen:  # fmt: skip
+) -> Chosen:
     """Fit with weaker and weaker penalties until `score` rises no more (`PATIENCE`).
 
     Args:
@@ -117,12 +121,11 @@ def path(
     """
     with threadpool_limits(limits=1):
         design = Design(features)
-    if not (np.isfinite(design.mean_D).all() and np.isfinite(design.deviation_D).all()):
-        raise EnvironmentFault("a linear model's features are not finite: the encoder's states are not; use another")
-    asked = _ask(objective, labels, design.dtype)
-    with threadpool_limits(limits=1):
+        asked = _ask(objective, labels, design.dtype)
         outputs = asked.bias_C.size
         covariance = design.covariance() if outputs and newton.worth_a_factor(design, outputs) else None
+    if not (np.isfinite(design.mean_D).all() and np.isfinite(design.deviation_D).all()):
+        raise EnvironmentFault("a linear model's features are not finite: the encoder's states are not; use another")
     weight = np.zeros((design.scaled.shape[1] + 1, outputs), design.dtype)
     weight[-1] = asked.bias_C
     for penalty in penalties:
@@ -139,6 +142,7 @@ class _Asked:
         groups: losses of some outputs each, in order; all of the models' outputs together.
         bias_C: of the models without features: where fits begin.
         spread_OC: outputs of the problem = spread · outputs of the models + `rest_O`.
+        rest_O: of outputs without a model, as no training row tells of them; 0 of others.
     """
 
     groups: list[Loss]
@@ -150,28 +154,27 @@ class _Asked:
 def _ask(objective: Objective, labels: Labels, dtype: np.dtype[Any]) -> _Asked:
     if objective.problem.classes:
         return _ask_classes(objective, labels, dtype)
-    values_NO = np.asarray(objective.targets(labels), np.float64)
+    values_NO = objective.targets(labels)
     known_NO = ~np.isnan(values_NO)
-    filled_NO = np.where(known_NO, values_NO, 0)
     count_O = known_NO.sum(0)
-    mean_O = filled_NO.sum(0) / np.maximum(count_O, 1)
-    loss: type[Loss]
+    mean_O = np.nansum(values_NO, 0, dtype=np.float64) / np.maximum(count_O, 1)
+    heavy_O = np.ones(len(count_O)) if objective.weight_C is None else _double(objective.weight_C)
     if objective.problem.kind == "regression":
-        there, rest_O, bias_O, loss = count_O > 0, np.zeros(len(count_O)), mean_O, newton.Squares
-        heavy_O = np.ones(len(count_O))
+        there, rest_O, bias_O = count_O > 0, np.zeros(len(count_O)), mean_O
     else:
-        there, loss = (mean_O > 0) & (mean_O < 1), newton.Logistic
+        there = (mean_O > 0) & (mean_O < 1)
         rest_O = np.where(there, 0, np.where(mean_O == 1, ABSENT, -ABSENT))
-        heavy_O = np.ones(len(count_O)) if objective.weight_C is None else _double(objective.weight_C)
         share_O = np.where(there, mean_O, 0.5)
         bias_O = np.log(share_O * heavy_O / (1 - share_O))
+    loss = Squares if objective.problem.kind == "regression" else Logistic
     columns = np.flatnonzero(there)
     size = max(1, _GROUP_ENTRIES // max(1, len(labels)))
     groups: list[Loss] = []
     for start in range(0, len(columns), size):
         part = columns[start : start + size]
-        weight = known_NO[:, part] * np.where(filled_NO[:, part] == 1, heavy_O[part], 1) / count_O[part]
-        groups.append(loss(filled_NO[:, part].astype(dtype), weight.astype(dtype)))
+        value = np.where(known_NO[:, part], values_NO[:, part], 0)
+        weight = known_NO[:, part] * np.where(value == 1, heavy_O[part], 1) / count_O[part]
+        groups.append(loss(value.astype(dtype), weight.astype(dtype)))
     return _Asked(groups, bias_O[columns], np.eye(len(count_O))[:, columns], rest_O)
 
 
@@ -190,8 +193,8 @@ def _ask_classes(objective: Objective, labels: Labels, dtype: np.dtype[Any]) -> 
         spread_O1[met, 0] = -0.5, 0.5
         second_N1 = (labels == met[1])[:, None].astype(dtype)
         log_odds = np.log(share_O[met[1]] / share_O[met[0]])
-        return _Asked([newton.Logistic(second_N1, weight_N1)], np.array([log_odds]), spread_O1, rest_O)
-    loss = newton.Multinomial((labels[:, None] == met).astype(dtype), weight_N1)
+        return _Asked([Logistic(second_N1, weight_N1)], np.array([log_odds]), spread_O1, rest_O)
+    loss = Multinomial((labels[:, None] == met).astype(dtype), weight_N1)
     return _Asked([loss], np.log(share_O[met]), np.eye(outputs)[:, met], rest_O)
 
 
@@ -199,9 +202,7 @@ def _double(values: torch.Tensor) -> NDArray[np.float64]:
     return values.detach().cpu().double().numpy()
 
 
-def _fit(
-    design: Design, asked: _Asked, weight: newton.Array, penalty: float, covariance_DD: newton.Array | None
-) -> float:
+def _fit(design: Design, asked: _Asked, weight: Array, penalty: float, covariance_DD: Array | None) -> float:
     """Fit all models, in place; returns the largest entry of all gradients."""
     steepest, start = 0.0, 0
     for loss in asked.groups:
@@ -214,7 +215,7 @@ def _fit(
     return steepest
 
 
-def _as_they_come(design: Design, asked: _Asked, weight: newton.Array, converged: bool) -> Linear:
+def _as_they_come(design: Design, asked: _Asked, weight: Array, converged: bool) -> Linear:
     """The models of the problem's outputs, for features that are not scaled."""
     weight_CD = weight[:-1].T.astype(np.float64) / design.deviation_D
     bias_C = weight[-1] - weight_CD @ design.mean_D
