@@ -236,8 +236,8 @@ def _finished(config: ScoreConfig, asked: Asked) -> int | None:
     manifest = predict_blocks.read_manifest(config.folder)
     other = [name for name, value in asked.made.items() if manifest["made_of"].get(name) != value]
     if other or manifest["inputs"] != described(asked):
-        what = ", ".join(other) or "inputs"
-        raise InputError(f"{config.output}: holds finished predictions with another {what}; choose another --output")
+        what = f"with another {', '.join(other)}" if other else "of other inputs"
+        raise InputError(f"{config.output}: holds finished predictions {what}; choose another --output")
     if wrong := predict_blocks.damaged(config.folder, manifest):
         say(f"[score] {len(wrong)} block(s) missing or changed since they were written: predicted again")
         return None

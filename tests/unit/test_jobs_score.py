@@ -129,11 +129,11 @@ def test_what_is_finished_is_only_read_and_mended_where_damaged(head, fasta, tmp
 def test_finished_predictions_of_something_else_are_left_alone(head, fasta, tmp_path):
     run(config(head, fasta, output=tmp_path / "out"))
     for other, what in [
-        (config(head, fasta, output=tmp_path / "out", prior="0.2"), "prior"),
-        (config(head, fasta, output=tmp_path / "out", dtype="bf16"), "dtype"),
-        (config(head, write(tmp_path / "b.fa", ["ACGTACGTACGT"]), output=tmp_path / "out"), "inputs"),
+        (config(head, fasta, output=tmp_path / "out", prior="0.2"), "with another prior"),
+        (config(head, fasta, output=tmp_path / "out", dtype="bf16"), "with another dtype"),
+        (config(head, write(tmp_path / "b.fa", ["ACGTACGTACGT"]), output=tmp_path / "out"), "of other inputs"),
     ]:
-        with pytest.raises(InputError, match=rf"out: holds finished predictions with another {what}; choose"):
+        with pytest.raises(InputError, match=rf"out: holds finished predictions {what}; choose"):
             run(other)
 
 
@@ -178,7 +178,7 @@ def test_places_and_kinds(tmp_path):
     table = pa.concat_tables(map(pq.read_table, blocks_of(tmp_path / "out")))
     assert table.equals(predicted(values, tmp_path / "in.bed", tmp_path, genome=str(tmp_path / "g.fa")))
     (tmp_path / "g.fa").write_text(f">chr1\n{one[::-1]}\n")
-    with pytest.raises(InputError, match="another inputs"):
+    with pytest.raises(InputError, match="of other inputs"):
         run(config(values, tmp_path / "in.bed", output=tmp_path / "out", genome=str(tmp_path / "g.fa")))
 
 
