@@ -1,5 +1,6 @@
 """A real MLflow server that is away at the start, in the middle and at the end of a run."""
 
+import shutil
 import time
 from pathlib import Path
 from typing import Any
@@ -30,7 +31,10 @@ def add(log: MetricsLog, steps: range) -> float:
     return slowest
 
 
-def test_no_call_waits_and_no_metric_is_lost(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_call_waits_and_no_metric_is_lost(
+    tmp_path: Path, empty_tracking: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copy(empty_tracking, tmp_path / "mlflow.db")
     monkeypatch.setattr(mirror, "CLOSE_SECONDS", 1.0)
     monkeypatch.setattr(mirror, "RETRY_SECONDS", 0.5)
     port, folder = free_port(), Folder(tmp_path / "run")
