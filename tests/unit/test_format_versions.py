@@ -69,3 +69,15 @@ def test_heads_of_format_2(name: str) -> None:
     for prediction, values in zip(found, expected, strict=True):
         np.testing.assert_allclose(prediction.values, values, atol=1e-5)
     assert all(np.ptp(values) > 1e-3 for values in expected)
+
+
+@pytest.mark.parametrize("name", ["two", "labels"])
+def test_heads_of_format_3_say_labels_from_their_thresholds_on(name: str) -> None:
+    folder = GOLDEN.parent / "format_3"
+    expected = json.loads((folder / "expected.json").read_text())[name]
+    found = load_head(folder / name).predict([dna(length, length) for length in (30, 40, 61, 80, 120, 200)])
+    for prediction, said in zip(found, expected, strict=True):
+        np.testing.assert_allclose(prediction.values, said["values"], atol=1e-5)
+        assert ([prediction.label] if prediction.label else [*(prediction.labels or ())]) == said["labels"]
+    half = [[int(value >= 0.5) for value in said["values"]] for said in expected]
+    assert len(set(map(str, half))) < len({str(said["labels"]) for said in expected})
