@@ -15,7 +15,7 @@ from genomics_fm.tasks.problem import Problem
 ALPHA = 0.05
 """Of all verdicts on one head together: the chance to name a difference where there is none."""
 _DRAWS_PER_RIVAL = math.ceil(4 / ALPHA)
-"""With half as many even the least possible p, about two draws' share, would not survive Holm."""
+"""From half as many on, the least possible p, 2 / (draws + 1), survives Holm."""
 
 
 @dataclass(frozen=True)
@@ -25,8 +25,8 @@ class Difference:
     Attributes:
         value: the difference.
         interval: 95 % percentile interval of it over paired draws of blocks; of this rival alone.
-        p: two-sided: twice the share of draws on the other side of 0, one draw being added to each (Davison & Hinkley
-            1997, 4.11). Below `ALPHA` the interval excludes 0.
+        p: two-sided: twice the share of draws that are 0 or on its other side, a draw being added to those and to all
+            (Davison & Hinkley 1997, eq. 4.11). Below `ALPHA` the interval excludes 0.
         p_adjusted: after Holm over all rivals.
         blocks: independent blocks of rows.
     """
