@@ -70,14 +70,15 @@ class ScoreResult:
 
     Attributes:
         output: the folder or the table.
-        sequences: predicted in all; `before`: of them by earlier runs; `warned`: with a warning.
+        sequences: predicted in all; `before`: of them by earlier runs.
+        warned: with a warning; None where all was finished before.
         seconds: of this run.
     """
 
     output: str
     sequences: int
     before: int
-    warned: int
+    warned: int | None
     seconds: float
 
 
@@ -203,12 +204,14 @@ def run(config: ScoreConfig) -> ScoreResult:
     done = _finished(config, asked)
     if done is not None:
         say(f"[score] {config.output}: finished before, nothing to do")
-        return ScoreResult(config.output, done, done, 0, time.monotonic() - started)
+        return ScoreResult(config.output, done, done, None, time.monotonic() - started)
     with config.folder.alone(LOCK, head_sha256[:16], predict_blocks.taken(config.folder)):
         progress = _all(config, asked)
         if config.table is not None:
             predict_blocks.join(config.folder, config.table)
-        config.folder.delete(LOCK)
+        for name in config.folder.names():
+            if name.startswith(LOCK):
+                config.folder.delete(name)
     return ScoreResult(config.output, progress.done, progress.before, progress.warned, time.monotonic() - started)
 
 
@@ -275,6 +278,9 @@ def _workers(wanted: int, connection: launch.Connection) -> int:
 
 def _run_and_print(config: ScoreConfig) -> None:
     done = run(config)
+    if done.warned is None:
+        print(f"score: {done.sequences:,} sequences: {done.output}")
+        return
     new = done.sequences - done.before
     print(
         f"score: {done.sequences:,} sequences, {new:,} of them now in {done.seconds:.1f} s "

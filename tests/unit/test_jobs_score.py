@@ -240,3 +240,17 @@ def test_workers_are_bounded_by_what_there_is(monkeypatch):
     assert [score._workers(0, here), score._workers(0, there), score._workers(3, here)] == [2, 4, 3]
     with pytest.raises(InputError, match="workers 5: give at most 4"):
         score._workers(5, there)
+
+
+def test_an_object_store_takes_blocks_and_is_gone_on_with(head, fasta, object_store, monkeypatch):
+    place, mark, options = object_store.partition("?")
+    asked = config(head, fasta, output=f"{place}/out{mark}{options}")
+    run(asked)
+    folder = asked.folder
+    assert folder.names() == ["manifest.json"]
+    assert predict_blocks.damaged(folder, predict_blocks.read_manifest(folder)) == []
+    folder.delete("manifest.json")
+    assert run(asked).before == 33
+    with folder.alone("lock", "other", "x"), pytest.raises(EnvironmentFault, match=r"another run .* delete .*lock-…"):
+        folder.delete("manifest.json")
+        run(asked)

@@ -213,4 +213,7 @@ def joined_before(target: Path, made: Mapping[str, str], inputs: Callable[[], li
 
 def taken(folder: Folder) -> str:
     """What to tell one who is refused the lock."""
-    return f"{folder}: another run writes there; wait until it has ended, or choose another --output"
+    cure = "wait until it has ended, or choose another --output"
+    if folder.local is None:
+        cure += f"; if it has ended, delete {folder.shown(LOCK)}-…"
+    return f"{folder}: another run writes there; {cure}"
