@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -30,9 +31,8 @@ from genomics_fm.vocabulary.ensemble import Ensemble
 from genomics_fm.vocabulary.kmer import KmerVocabulary
 from jobs import arms, finetune, finetune_arms, sweep, tracking
 from jobs.config import parse
-from jobs.finetune_config import FinetuneConfig
 from jobs.sweep import SweepConfig
-from tests.commands import ROOT, command
+from tests.commands import ROOT
 from tests.processes import descendants, forget_ray
 
 TRIAL = TrialConfig(updates=6, batch_rows=8, cap=40)
@@ -77,16 +77,46 @@ def table(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-def asked(table: Path, encoder: Path, *more: str) -> FinetuneConfig:
-    flags = ["--preset", "smoke", "--data", str(table), "--name", "gc", "--checkpoint", str(encoder), *more]
-    return parse(finetune.PRESETS, flags, "finetune")[0]
+FLAGS = ("--preset", "smoke", "--name", "gc", "--vocabulary", "kmer", "--seeds", "2")
 
 
-def test_a_table_becomes_a_registered_head_and_the_same_command_only_reads(
-    encoder: Path, table: Path, storage: Path, local_ray: None, monkeypatch: pytest.MonkeyPatch
+def there(storage: Path) -> dict[Path, int]:
+    """The arms that are finished, and when they were."""
+    return {path: path.stat().st_mtime_ns for path in storage.glob(f"finetuning/gc/arms-*/*/{arms.ARM_FILE}")}
+
+
+def killed_after_two_arms(arguments: list[str], storage: Path) -> dict[Path, int]:
+    """Run the command, and kill it and all it has started; the arms it had finished."""
+    words = [sys.executable, "-m", "jobs.finetune", *arguments]
+    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    with subprocess.Popen(words, cwd=ROOT, start_new_session=True, **quiet) as first:
+        while len(there(storage)) < 2 and first.poll() is None:
+            time.sleep(0.1)
+        family = descendants(first.pid)
+        os.killpg(first.pid, signal.SIGKILL)
+    for one in family:
+        one.kill()
+    forget_ray(family)
+    assert first.returncode == -signal.SIGKILL and 2 <= len(there(storage)) < 9
+    return there(storage)
+
+
+def test_a_killed_finetuning_goes_on_to_a_registered_head_and_the_same_command_only_reads(
+    encoder: Path,
+    table: Path,
+    storage: Path,
+    empty_tracking: Path,
+    local_ray: None,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
-    config = asked(table, encoder, "--vocabulary", "kmer", "--seeds", "2")
+    flags = [*FLAGS, "--data", str(table), "--checkpoint", str(encoder)]
+    other = shutil.copy(empty_tracking, storage / "of the killed one.db")
+    kept = killed_after_two_arms([*flags, "--tracking", f"sqlite:///{other}"], storage)
+    config = parse(finetune.PRESETS, flags, "finetune")[0]
     result = finetune.run(config)
+    assert f"{len(kept)} of 9 arms were there already" in capsys.readouterr().err
+    assert len(there(storage)) == 9 and kept.items() <= there(storage).items()
     names = [*baselines.NAMES["classification"], "pretrained kmer", "scratch kmer"]
     assert [group["name"] for group in result["groups"]] == names
     assert [group["seeds"] for group in result["groups"]] == [1, 1, 1, 2, 2, 2]
@@ -120,35 +150,9 @@ def test_a_table_becomes_a_registered_head_and_the_same_command_only_reads(
     second = finetune.run(config)
     assert {**second, "seconds": 0, "registered": 0} == {**result, "seconds": 0, "registered": 0}
     assert second["registered"]["uri"] == "models:/gc/1" and len(recorded()) == len(runs)
-
-
-def test_a_killed_finetuning_goes_on_with_the_arms_it_has(encoder: Path, table: Path, tmp_path: Path) -> None:
-    flags = ["--preset", "smoke", "--data", str(table), "--name", "gc", "--checkpoint", str(encoder)]
-    command_line = [sys.executable, "-m", "jobs.finetune", *flags, "--no-register", "--vocabulary", "kmer"]
-    place = tmp_path / "runs"
-    environment = {**os.environ, "GENOMICS_FM_STORAGE": str(place)}
-
-    def there() -> dict[Path, int]:
-        return {path: path.stat().st_mtime_ns for path in place.glob(f"finetuning/gc/arms-*/*/{arms.ARM_FILE}")}
-
-    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-    with subprocess.Popen(command_line, cwd=ROOT, env=environment, start_new_session=True, **quiet) as first:
-        while len(there()) < 2 and first.poll() is None:
-            time.sleep(0.1)
-        family = descendants(first.pid)
-        os.killpg(first.pid, signal.SIGKILL)
-    for one in family:
-        one.kill()
-    forget_ray(family)
-    kept = there()
-    assert first.returncode == -signal.SIGKILL and 2 <= len(kept) < 6
-    ended = command(*command_line[2:], GENOMICS_FM_STORAGE=str(place))
-    assert ended.code == 0, ended.err
-    assert f"{len(kept)} of 6 arms were there already" in ended.err
-    assert len(there()) == 6 and kept.items() <= there().items()
-    told = json.loads(ended.out.splitlines()[-1])
-    assert load_head(told["head"]).card.problem.names == ("at", "gc")
-    assert {"metric", "test", "interval", "baselines", "seconds"} <= set(told)
+    monkeypatch.setattr(finetune, "run", lambda _: second)
+    finetune._run_and_print(config)
+    assert json.loads(capsys.readouterr().out.splitlines()[-1]) == finetune.last_line(second)
 
 
 def test_the_sweep_covers_the_grid_with_equal_updates_and_nested_labels(
