@@ -40,5 +40,20 @@ def torch_config(gpu: bool) -> Any:
 
 def in_one_line(error: Exception, what: str) -> GenomicsFmError:
     """The error of ours in what a trainer raised, else an `EnvironmentFault` that gives its reason."""
+    ours = launch.find_our_error(error)
+    if ours is not None:
+        return ours
     reason = (str(error).strip() or repr(error)).splitlines()[-1]
-    return launch.find_our_error(error) or EnvironmentFault(f"{what} failed: {reason}; run the same command again")
+    if _lost_a_worker(error):
+        reason = "a worker was lost, out of memory perhaps"
+    return EnvironmentFault(f"{what} failed: {reason}; run the same command again")
+
+
+def _lost_a_worker(error: Exception) -> bool:
+    """Whether a worker's process died; what the others say of that is no reason."""
+    failures = (getattr(error, "worker_failures", None) or {}).values()
+    if not failures:
+        return False
+    from ray.exceptions import RayActorError
+
+    return any(isinstance(getattr(one, "health_check_failure", one), RayActorError) for one in failures)

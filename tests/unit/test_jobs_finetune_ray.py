@@ -100,6 +100,17 @@ def test_what_ends_a_group_is_one_line_and_ours_stays_ours() -> None:
     assert str(other) == "it, on 2 workers failed: last; run the same command again"
 
 
+def test_a_worker_that_died_is_the_reason_whatever_the_others_say() -> None:
+    from ray.exceptions import RayActorError
+    from ray.train import WorkerGroupError
+    from ray.train.v2._internal.exceptions import WorkerHealthCheckFailedError
+
+    gone, others = WorkerHealthCheckFailedError("dead", RayActorError()), RuntimeError("connection closed")
+    for failures, reason in (({0: others, 1: gone}, "a worker was lost, out of memory perhaps"), ({0: others}, "end")):
+        told = str(train_group.in_one_line(WorkerGroupError("worker\nend", failures), "it"))
+        assert told == f"it failed: {reason}; run the same command again"
+
+
 def test_workers_change_the_identity_of_adapters_alone() -> None:
     task, encoder = task_of("classification"), ("weights", "vocabulary")
     for trial, same in ((TrialConfig(), True), (TrialConfig(how="lora"), False)):
