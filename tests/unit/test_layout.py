@@ -25,7 +25,10 @@ def test_the_run_script_is_short_and_ends_in_exec() -> None:
     [
         (("cli",), ("ray", "mlflow", "fastapi", "torch")),
         (("corpus.build",), ("ray", "torch", "polars")),
-        (("training.loop", "tasks.trial"), ("ray", "mlflow", "polars", "pydantic")),
+        (
+            ("training.loop", "tasks.trial"),
+            ("ray", "mlflow", "polars", "pydantic", "sklearn", "torch.distributed.tensor"),
+        ),
         (
             ("inference.pyfunc", "inference.predict", "inference.export"),
             ("ray", "mlflow", "fastapi", "transformers", "peft", "sklearn", "pandas"),

@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.linear_model import LogisticRegression
 
 from genomics_fm.errors import InputError
 from genomics_fm.tasks import cnn, kmers, metrics, results
@@ -82,6 +81,8 @@ def kmer_features(sequences: Sequence[str]) -> Counts:
 
 def logistic(features: Counts, labels: Labels, c: float) -> Callable[[Counts], Probability]:
     """L2-penalised logistic regression; returns features -> probability of class 1."""
+    from sklearn.linear_model import LogisticRegression  # here: every job that imports this would wait a second for it
+
     model = LogisticRegression(C=c, max_iter=LBFGS_ITERATIONS).fit(features, labels)
     return lambda rows: model.predict_proba(rows)[:, 1].astype(np.float32)
 

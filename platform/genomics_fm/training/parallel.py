@@ -2,8 +2,6 @@
 
 import torch
 from torch import Tensor
-from torch.distributed.device_mesh import init_device_mesh
-from torch.distributed.fsdp import MixedPrecisionPolicy, fully_shard
 from torch.nn.parallel import DistributedDataParallel
 
 from genomics_fm.model.encoder import Draw, EncoderConfig, initialise
@@ -16,6 +14,9 @@ def shard(model: MaskedLanguageModel, workers: Workers) -> MaskedLanguageModel:
     """FSDP2 over all workers: each layer and the rest are gathered when needed; gradients are averaged."""
     if workers.world == 1:
         return model.to(workers.device)
+    from torch.distributed.device_mesh import init_device_mesh
+    from torch.distributed.fsdp import MixedPrecisionPolicy, fully_shard
+
     mesh = init_device_mesh(workers.device.type, (workers.world,))
     policy = MixedPrecisionPolicy()
     if workers.device.type == "cuda":

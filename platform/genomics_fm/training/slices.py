@@ -5,11 +5,9 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
-from torch.distributed.tensor import DTensor
-from torch.distributed.tensor._utils import compute_local_shape_and_global_offset
 from torch.nn.parallel import DistributedDataParallel
 
-from genomics_fm.training.workers import Workers
+from genomics_fm.training.workers import Workers, is_sharded
 
 MOMENTS = ("exp_avg", "exp_avg_sq")
 _DTYPES = {torch.float64: "F64", torch.float32: "F32", torch.float16: "F16", torch.bfloat16: "BF16"}
@@ -45,15 +43,17 @@ def named_tensors(model: nn.Module, optimizer: torch.optim.Optimizer) -> dict[st
 
 def held(tensor: Tensor) -> Rows:
     """The rows of a tensor that this worker has in memory: all, unless they are sharded."""
-    if not isinstance(tensor, DTensor):
+    if not is_sharded(tensor):
         return Rows(tensor.detach(), 0)
+    from torch.distributed.tensor._utils import compute_local_shape_and_global_offset
+
     _, offset = compute_local_shape_and_global_offset(tensor.shape, tensor.device_mesh, tensor.placements)
     return Rows(tensor.to_local().detach(), offset[0] if offset else 0)
 
 
 def share(tensor: Tensor, workers: Workers) -> Rows:
     """The rows of a tensor that this worker writes: its shard, or as large a part of what every worker has."""
-    if isinstance(tensor, DTensor):
+    if is_sharded(tensor):
         return held(tensor)
     first, end = (len(tensor) * rank // workers.world for rank in (workers.rank, workers.rank + 1))
     return Rows(tensor.detach()[first:end], first)

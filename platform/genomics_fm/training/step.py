@@ -7,14 +7,13 @@ from dataclasses import dataclass
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.distributed.fsdp import FSDPModule
 from torch.nn.parallel import DistributedDataParallel
 
 from genomics_fm.model.heads import MaskedLanguageModel
 from genomics_fm.pretraining.batches import MicroBatch
 from genomics_fm.training.guard import NotFinite, places_of, watched_gradients
 from genomics_fm.training.parallel import bare
-from genomics_fm.training.workers import Workers, whole
+from genomics_fm.training.workers import Workers, shards, whole
 
 Trained = MaskedLanguageModel | DistributedDataParallel
 
@@ -74,7 +73,7 @@ def cross_entropies(
 
 def _accumulating(model: Trained, last: bool) -> contextlib.AbstractContextManager[None]:
     """A block whose gradients stay with this worker until the last micro-batch's are added."""
-    if isinstance(model, FSDPModule):
+    if shards(model):
         model.set_requires_gradient_sync(last)
     if isinstance(model, DistributedDataParallel) and not last:
         return model.no_sync()

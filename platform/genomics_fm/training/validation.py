@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch.distributed.fsdp import FSDPModule
 
 from genomics_fm.errors import GenomicsFmError
 from genomics_fm.model.heads import MaskedLanguageModel
@@ -19,7 +18,7 @@ from genomics_fm.training.heldout import Stretch
 from genomics_fm.training.hiding import Hidden, Reader
 from genomics_fm.training.metrics import START, VALIDATION
 from genomics_fm.training.together import first_error
-from genomics_fm.training.workers import Workers
+from genomics_fm.training.workers import Workers, shards
 from genomics_fm.vocabulary.ensemble import Ensemble
 from genomics_fm.vocabulary.special import CLS_ID, SEP_ID
 
@@ -133,7 +132,7 @@ class Validation:
         finally:
             model.train(training)
             for module in model.modules():
-                if isinstance(module, FSDPModule):
+                if shards(module):
                     module.reshard()  # without a backward pass, the outermost stays gathered
         figures = {
             reader.name: _beside(

@@ -1,16 +1,24 @@
-"""The group of workers a training runs on; a single process without a group is a group of one."""
+"""The group of workers a training runs on; a single process without a group is a group of one.
+
+torch's modules for what is sharded take a second to import. Only `parallel.shard` does that: who has not got them has
+nothing that is sharded.
+"""
 
 import os
 import socket
+import sys
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeGuard
 
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
-from torch.distributed.tensor import DTensor
+
+if TYPE_CHECKING:
+    from torch.distributed.fsdp import FSDPModule
+    from torch.distributed.tensor import DTensor
 
 CONTROL_GROUP_LIMITS = (Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"))
 """What a container may use, by versions 2 and 1 of the kernel's control groups; `max` where it has no limit."""
@@ -67,9 +75,21 @@ class Workers:
         return every
 
 
+def is_sharded(tensor: Tensor) -> "TypeGuard[DTensor]":
+    """Whether this worker has rows of the tensor alone."""
+    module = sys.modules.get("torch.distributed.tensor")
+    return module is not None and isinstance(tensor, module.DTensor)
+
+
+def shards(module: nn.Module) -> "TypeGuard[FSDPModule]":
+    """Whether the parameters of a module are gathered when it is called."""
+    found = sys.modules.get("torch.distributed.fsdp")
+    return found is not None and isinstance(module, found.FSDPModule)
+
+
 def whole(tensor: Tensor) -> Tensor:
     """The full tensor behind a possibly sharded one; all workers must call it together."""
-    return tensor.full_tensor() if isinstance(tensor, DTensor) else tensor
+    return tensor.full_tensor() if is_sharded(tensor) else tensor
 
 
 def whole_state(model: nn.Module, workers: Workers) -> dict[str, Tensor] | None:
