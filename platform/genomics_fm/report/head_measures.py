@@ -197,13 +197,14 @@ def _wrong_classes(
     sure = answers[np.arange(len(said)), said]
     wrong = np.flatnonzero(said != labels)
     wrong = wrong[np.argsort(-sure[wrong], kind="stable")]
-    found = [Mistake(int(i), names[labels[i]], names[said[i]], float(sure[i])) for i in wrong]
+
+    def first(rows: NDArray[np.int64], most: int) -> list[Mistake]:
+        return [Mistake(int(i), names[labels[i]], names[said[i]], float(sure[i])) for i in rows[:most]]
+
     if not problem.binary:
-        return {"Surest of a wrong class": found[:most]}
+        return {"Surest of a wrong class": first(wrong, most)}
     return {
-        f"False {what}: {names[c]} said, {names[1 - c]} true": [one for one in found if one.said == names[c]][
-            : most // 2
-        ]
+        f"False {what}: {names[c]} said, {names[1 - c]} true": first(wrong[said[wrong] == c], most // 2)
         for c, what in ((1, "positives"), (0, "negatives"))
     }
 

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from genomics_fm.report import head_rows, head_sections
-from genomics_fm.report.head_plots import LEARNING, STYLE, Course, Curve, bar_cell, learning
+from genomics_fm.report.head_plots import LEARNING, STYLE, Course, Curve, bar_cell, keys, learning
 from genomics_fm.report.head_record import SHOWN_NAMES, HeadRecord, listed
 from genomics_fm.report.markup import (
     ABSENT,
@@ -180,14 +180,14 @@ def _learning(record: HeadRecord) -> Html | None:
     words = (
         "The encoder stays as it is, a linear layer is fitted to its states with each penalty; the ringed one is taken."
         if probes
-        else "Ringed: the best, whose weights are kept. Six scores without a better one end a trial unless told "
-        "otherwise."
+        else "Ringed: the best, whose weights are kept. Some validation rows are scored in the course of a trial, all "
+        "at its end."
     )
     unfinished = [f"{arm['name']}, seed {arm['seed']}" for arm in trials if arm["converged"] is not True]
     said = f" Not converged: {listed(unfinished, SHOWN_NAMES)}." if unfinished else " All have converged."
-    caption = tag("figcaption", f"{words} Hollow and dashed: without pretraining.{said} Validation is scored on some "
-                  "of its rows in the course of a trial, on all at its end.")  # fmt: skip
-    figure = tag("figure", *drawings, caption)
+    caption = tag("figcaption", f"{words} Hollow and dashed: without pretraining.{said}")
+    legend = keys([course.curve for course in courses], "narrow")
+    figure = tag("figure", *drawings, legend, caption)
     return tag("section", tag("h2", "Penalties of the probes" if probes else "Learning curves"), figure)
 
 

@@ -52,6 +52,7 @@ STYLE = """
 .sequence{user-select:all;-webkit-user-select:all;overflow-wrap:anywhere}
 .mistakes td:last-child{min-width:19em}.mistakes th code{display:block;min-width:10em}
 .mistakes details{margin-top:2px}
+.pairs>figure:only-child{max-width:540px}
 summary{cursor:pointer;color:var(--soft)}
 """
 
@@ -127,10 +128,10 @@ def _column(left: float, width: float, top: float, base: float, style: str, said
     return tag("rect", title, **box, class_=style)
 
 
-def keys(curves: Sequence[Curve]) -> Html:
-    """Swatch and name of each line."""
+def keys(curves: Sequence[Curve], shown: str = "keys") -> Html:
+    """Swatch and name of each line; `narrow`: where names do not stand beside the lines."""
     listed = [swatch(curve.name, segment(1, 8, 29, 8, f"line {curve.style}")) for curve in curves]
-    return tag("ul", *listed, class_="legend keys")
+    return tag("ul", *listed, class_=f"legend {shown}")
 
 
 @dataclass(frozen=True)

@@ -54,11 +54,10 @@ def mistakes(record: HeadRecord) -> Html:
     problem = record.problem
     groups = head_measures.mistakes(problem, record.test.labels, record.answers, record.thresholds, MISTAKES)
     by = {"regression": "Standard deviations off", "per-base": "Share wrong"}.get(problem.kind, "Probability of it")
-    gc = gc_and_length(record.test.sequences)[:, 0]
     heads = ("Where from", "True", "Said", by, "nt", "GC", "Sequence")
     tables: list[Child] = []
     for title, found in groups.items():
-        rows: list[list[Child]] = [_mistake(record, one, float(gc[one.row])) for one in found]
+        rows: list[list[Child]] = [_mistake(record, one) for one in found]
         shown = table(title, heads, rows, (3, 4, 5)) if rows else tag("p", f"{title}: none.")
         tables.append(shown)
     words = (
@@ -68,8 +67,9 @@ def mistakes(record: HeadRecord) -> Html:
     return tag("section", tag("h2", "Worst mistakes"), tag("p", words, class_="soft"), *tables, class_="mistakes")
 
 
-def _mistake(record: HeadRecord, one: Mistake, gc: float) -> list[Child]:
+def _mistake(record: HeadRecord, one: Mistake) -> list[Child]:
     sequence = record.test.sequences[one.row]
+    gc = float(gc_and_length([sequence])[0, 0])
     by = number(one.by, 2) if record.problem.kind == "regression" else percent(one.by)
     where = tag("code", record.test.locus[one.row])
     return [where, one.true, one.said, by, count(len(sequence)), percent(gc, 0), _sequence(sequence)]

@@ -57,24 +57,26 @@ def _of_two(record: HeadRecord, head: Ranked) -> Html:
 
 def _of_classes(record: HeadRecord, found: Sequence[Ranked]) -> Html:
     shown = found if len(found) <= MOST_CURVES else _spread(found)
-    curves = [
-        (one, (f"{one.name}: AUROC {number(one.auroc)}, AUPRC {number(one.auprc)} at prevalence "
-               f"{percent(one.prevalence)}", _COLOURS[place], False))
-        for place, one in enumerate(shown)
-    ]  # fmt: skip
     words = "Each class against all others." + _left_out(len(found), len(shown), "classes")
-    levels = [(one.prevalence, f"prevalence of {one.name}") for one in shown]
-    return _pair("How it ranks", curves, levels if len({round(y, 2) for y, _ in levels}) > 1 else levels[:1], words)
+    return _pair("How it ranks", _named(shown), _prevalences(shown), words)
+
+
+def _named(shown: Sequence[Ranked]) -> list[tuple[Ranked, tuple[str, str, bool]]]:
+    """With what a legend says of each, and how it is drawn."""
+    words = [
+        f"{one.name}: AUROC {number(one.auroc)}, AUPRC {number(one.auprc)} at prevalence {percent(one.prevalence)}"
+        for one in shown
+    ]
+    return [(one, (name, colour, False)) for one, name, colour in zip(shown, words, _COLOURS, strict=False)]
+
+
+def _prevalences(shown: Sequence[Ranked]) -> list[tuple[float, str]]:
+    return [(one.prevalence, f"prevalence of {one.name}") for one in shown]
 
 
 def _of_labels(found: Sequence[Ranked]) -> Html:
     """Best, middle and worst label; how AUROC is distributed; all as a table."""
     shown = _spread(found)
-    curves = [
-        (one, (f"{one.name}: AUROC {number(one.auroc)}, AUPRC {number(one.auprc)} at prevalence "
-               f"{percent(one.prevalence)}", _COLOURS[place], False))
-        for place, one in enumerate(shown)
-    ]  # fmt: skip
     areas = np.array([one.auroc for one in found])
     counts = head_measures.histogram(areas, 0.0, 1.0, AUROC_BINS)
     words = (
@@ -84,8 +86,9 @@ def _of_labels(found: Sequence[Ranked]) -> Html:
     drawn = tag("figure", tag("figcaption", "AUROC of all labels"), bars(counts, (0.0, 1.0), ("AUROC", "labels"), 0.5))
     quartiles = ", ".join(number(value) for value in np.quantile(areas, (0.25, 0.5, 0.75)))
     said = tag("p", f"Quartiles of AUROC: {quartiles}. Dotted: a guess.", class_="soft")
-    pair = _pair("How it ranks", curves, [], words)
-    return join([pair, tag("section", tag("h2", "Every label"), drawn, said, _labels(found))])
+    pair = _pair("How it ranks", _named(shown), _prevalences(shown), words)
+    distribution = tag("div", drawn, class_="pairs")
+    return join([pair, tag("section", tag("h2", "Every label"), distribution, said, _labels(found))])
 
 
 def _labels(found: Sequence[Ranked]) -> Html:
