@@ -1,6 +1,7 @@
 """What several kinds of tests share: an S3-like store, a small disk, empty tracking, a pretraining left alone."""
 
 import logging
+import multiprocessing
 import os
 import uuid
 from collections.abc import Iterator
@@ -14,6 +15,11 @@ from tests.pretrainings import STEPS, Pretraining, make_corpus, scored
 DISK_KIB = 256
 _CREDENTIALS = {"AWS_ACCESS_KEY_ID": "testing", "AWS_SECRET_ACCESS_KEY": "testing", "AWS_EC2_METADATA_DISABLED": "true"}
 os.environ.update({name: os.environ.get(name, value) for name, value in _CREDENTIALS.items()})
+
+
+def pytest_configure() -> None:
+    """What is forked for tests of several processes has been imported once: AdamW alone needs seconds of torch."""
+    multiprocessing.set_forkserver_preload(["tests.runs", "tests.trained", "torch._dynamo"])
 
 
 @pytest.fixture(scope="session")

@@ -1,6 +1,5 @@
 """A disk that fills up while a checkpoint is written: exit 4, the older one loads, and it goes on with space again."""
 
-import multiprocessing
 import os
 from pathlib import Path
 
@@ -73,7 +72,6 @@ def test_the_fault_of_one_save_shows_when_the_next_is_due(tmp_path: Path, monkey
 def test_what_one_worker_cannot_write_all_are_told_and_none_waits_for_ever(refused: int, tmp_path: Path) -> None:
     folder = tmp_path / "checkpoints"
     arguments = (2, str(folder), str(tmp_path / "meet"), refused)
-    multiprocessing.set_forkserver_preload(["tests.trained"])
     torch.multiprocessing.start_processes(save_where_one_is_refused, arguments, nprocs=2, start_method="forkserver")
     told = [(tmp_path / f"checkpoints-told-{rank}").read_text() for rank in range(2)]
     assert told[0] == told[1] and f"the store refused worker {refused}" in told[0]

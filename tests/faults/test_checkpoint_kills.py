@@ -20,7 +20,6 @@ SECONDS = 60.0
 
 def _start(world: int, folder: str, meet: Path, dies: tuple[int, int]) -> list[BaseProcess]:
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["tests.trained"])
     processes: list[BaseProcess] = [
         context.Process(target=train_until_killed, args=(rank, world, folder, str(meet), STEPS, dies))
         for rank in range(world)

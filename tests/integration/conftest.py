@@ -1,5 +1,6 @@
 """One local Ray for the tests that call jobs in this process, and a storage folder for each."""
 
+import contextlib
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,7 +12,10 @@ from jobs import launch
 
 @pytest.fixture(scope="package")
 def local_ray() -> Iterator[None]:
-    with launch.connect():
+    with contextlib.ExitStack() as stack:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("RAY_metrics_report_interval_ms", "1000")  # a test waits for them; the default is ten seconds
+            stack.enter_context(launch.connect())
         yield
 
 

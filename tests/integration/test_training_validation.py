@@ -2,7 +2,6 @@
 
 import dataclasses
 import json
-import multiprocessing
 from pathlib import Path
 from typing import Any
 
@@ -77,7 +76,6 @@ def test_three_workers_that_share_the_model_find_what_one_finds(
     monkeypatch.setattr(evaluation, "ORDERS", (2, 5))
     corpus = small_corpus(tmp_path / "corpus")
     files = [str(write_fasta(tmp_path / f"{name}.fa", {"x": dna(2_300, seed)})) for seed, name in enumerate("ab", 70)]
-    multiprocessing.set_forkserver_preload(["tests.runs"])
     found, losses = {}, {}
     for world in (1, 3):
         folder = tmp_path / f"run-{world}"

@@ -3,7 +3,6 @@
 import dataclasses
 import json
 import math
-import multiprocessing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -75,7 +74,6 @@ def group(corpus: Corpus, tmp_path_factory: pytest.TempPathFactory) -> Group:
         (2, two, 4, "fsdp"), (2, one, 4, "ddp"), (3, one, RUN.steps, "fsdp"), (3, two, 6, "ddp"),
         (3, whole, 7, "ddp"), (3, stopped, 4, "ddp"), (3, stopped, 7, "ddp"),
     ]  # fmt: skip
-    multiprocessing.set_forkserver_preload(["tests.runs"])  # torch is imported once, not by each process
     arguments = (plan, str(corpus.folder), str(place))
     torch.multiprocessing.start_processes(in_a_group, arguments, nprocs=3, start_method="forkserver")
     made = [json.loads((place / f"losses-{number}.json").read_text()) for number in range(len(plan))]
@@ -159,7 +157,6 @@ def new_models(rank: int, place: str) -> None:
 
 
 def test_a_sharded_model_is_drawn_tensor_by_tensor_to_the_same_weights(tmp_path: Path) -> None:
-    multiprocessing.set_forkserver_preload(["tests.runs"])
     torch.multiprocessing.start_processes(new_models, (str(tmp_path),), nprocs=3, start_method="forkserver")
     with torch.device("meta"):
         sizes = [4 * parameter.numel() for parameter in MaskedLanguageModel(ENCODER).parameters()]
@@ -197,7 +194,6 @@ def snapshot_local(run: Run) -> list[Tensor]:
 
 @pytest.mark.parametrize("parallel", ["ddp", "fsdp"])
 def test_all_workers_decide_together_and_name_the_one(corpus: Corpus, tmp_path: Path, parallel: Parallel) -> None:
-    multiprocessing.set_forkserver_preload(["tests.runs"])
     arguments = (str(corpus.folder), str(tmp_path), parallel)
     torch.multiprocessing.start_processes(in_a_pair, arguments, nprocs=2, start_method="forkserver")
     said = [json.loads((tmp_path / f"said-{rank}.json").read_text()) for rank in range(2)]
