@@ -62,7 +62,7 @@ def compared(result: dict[str, Any]) -> Table:
     made.add_column("first, against second", overflow="fold", ratio=1)
     made.add_column("difference (95 % interval)", justify="right", no_wrap=True)
     made.add_column("may be said", no_wrap=True)
-    said = {1: "first better", 0: "no difference shown", -1: "second better"}
+    said: dict[Any, str] = {1: "first better", 0: "no difference shown", -1: "second better"}
     for pair in labels.entries(result, "comparisons"):
         made.add_row(
             Text(f"{labels.spoken(pair.get('a'))} against {labels.spoken(pair.get('b'))}".replace("\u00a0", "")),
