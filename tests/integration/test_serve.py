@@ -19,6 +19,7 @@ import yaml
 
 from genomics_fm.client import Client
 from genomics_fm.errors import EnvironmentFault, InputError
+from genomics_fm.inference.head import load_head
 from jobs import launch, register, serve
 from tests.heads import random_sequences, write_head
 
@@ -81,6 +82,11 @@ def test_answers_equal_the_command_line_without_ray(endpoint, client, storage, t
     assert [a["probability"] for a in answers] == pytest.approx(computed["probability"].to_pylist(), abs=1e-5)
     assert [a["label"] for a in answers] == computed["label"].to_pylist()
     assert [a["strand_gap"] for a in answers] == pytest.approx(computed["strand_gap"].to_pylist(), abs=1e-5)
+    rare = [a["probability"] for a in client.predict(sequences[:9], prior=0.01)]
+    expected = load_head(storage / "h").predict(sequences[:9], prior=0.01)
+    assert rare == pytest.approx([p.probability for p in expected], abs=1e-5)
+    with pytest.raises(InputError, match="422: prior: give a share of coding, or an object"):
+        client.predict(sequences[:9], prior=1.5)
 
 
 def test_requests_at_once_each_get_their_own_answers(client):
