@@ -41,7 +41,7 @@ def storage(tmp_path_factory, empty_tracking):
 
 
 @pytest.fixture(scope="module")
-def endpoint(storage):
+def endpoint(storage, local_ray):
     with launch.connect():
         running = serve.run(serve.ServeConfig(model="models:/demo@champion", port=0, in_flight=32))
         yield running
@@ -154,7 +154,7 @@ def test_prometheus_metrics_are_exported(endpoint, client):
     deadline = time.monotonic() + 60
     missing = wanted
     while missing and time.monotonic() < deadline:
-        time.sleep(2)
+        time.sleep(0.5)
         with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as answer:
             lines = answer.read().decode().splitlines()
         missing = [(n, tag) for n, tag in wanted if not any(x.startswith(n + "{") and tag in x for x in lines)]
