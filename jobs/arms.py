@@ -75,6 +75,8 @@ def run(
     done = workers.gather(finished(folder, arm))[0]
     if done is not None:
         return dict(done)
+    if not workers.rank:  # of other settings: killed while this one is written, its head would stand under their scores
+        (folder / ARM_FILE).unlink(missing_ok=True)
     vocabulary = Ensemble.load(encoder / FILE_NAME)
     found = trial.run(config.trial, encoder, vocabulary, task, on_update, cache, workers)
     summary = _summary(config, folder, arm, found) | {"hashes": _hashes(encoder, vocabulary, task)}

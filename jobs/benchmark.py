@@ -68,6 +68,8 @@ def run(config: BenchmarkConfig) -> dict[str, Any]:
     clock = Clock()
     data = benchmark_suite.data_root(config.data_root)
     names = benchmark_suite.sets(data, config.tasks)
+    if unknown := [name for name in config.full if name not in registry.TASKS]:
+        raise InputError(f"--full {unknown[0]}: not known; see docs/tasks.md")
     encoder = _encoder(config)
     folder = launch.storage() / NAME / f"tasks-{_identity(config, names, encoder)[:10]}"
     say(f"[benchmark] {len(names)} sets, {encoder} → {folder}")
@@ -169,6 +171,8 @@ def _page(result: dict[str, Any], rows: list[dict[str, Any]]) -> list[str]:
         f"![Test scores of all models on all sets]({PICTURE})",
         "",
         *benchmark_text.table(rows),
+        "",
+        benchmark_text.LEGEND,
         "",
         "## What may be said",
         "",

@@ -97,8 +97,9 @@ def _outcome(head: dict[str, Any], rival: dict[str, Any], decisive: dict[str, An
     """What may be said of the head against a rival, as `finetune_result.verdict` does."""
     if decisive["interval"] is None or decisive["blocks"] < bootstrap.FEWEST_BLOCKS:
         return "none: too few independent test rows"
-    if head["converged"] is False:
-        return "none: the head has not converged"
+    if head["converged"] is not True:
+        known = "has not" if head["converged"] is False else "may not have"
+        return f"none: the head {known} converged"
     if rival["converged"] is False:
         return "none: it has not converged"
     return OUTCOMES[decisive["sign"]]

@@ -76,6 +76,9 @@ class FinetuneConfig:
         for name in FILLED_IN:
             if operator.attrgetter(name)(self.trial) != getattr(untouched, name):
                 raise InputError(f"--trial.{name}: filled in; give --{name if name != 'device' else 'gpu'} of the job")
+        require(
+            self.trial.fraction == 1, "--trial.fraction", self.trial.fraction, "--trial.cap: it is for baselines, too"
+        )
         require(self.workers <= self.trial.batch_rows, "--workers", self.workers, "at most --trial.batch-rows")
         if self.workers > 1 and self.how == "probe":
             raise InputError(f"--workers {self.workers}: a probe has one; give --concurrent, so many arms at a time")

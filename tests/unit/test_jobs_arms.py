@@ -56,6 +56,21 @@ def test_a_finished_arm_is_read_and_another_trial_is_run(
         arms.run(dataclasses.replace(config, trial=dataclasses.replace(TRIAL, seed=1)), folder)
 
 
+def test_a_head_that_another_trial_had_begun_to_write_is_not_read_as_the_first_ones(
+    config: ArmConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def killed(*given: object) -> None:
+        raise KeyboardInterrupt
+
+    folder = tmp_path / "arm"
+    arms.run(config, folder)
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(arms, "_keep", killed)
+        arms.run(dataclasses.replace(config, trial=dataclasses.replace(TRIAL, seed=1)), folder)
+    arms.run(config, folder)
+    assert read_card(folder / "config.json").training["seed"] == 0
+
+
 def test_a_changed_summary_is_refused(tmp_path: Path) -> None:
     task.save(tmp_path / "task", task_of("multilabel"))
     arms.run_baseline(tmp_path / "task", "prevalence", tmp_path / "arm")

@@ -16,7 +16,8 @@ from genomics_fm.tasks.problem import Problem
 from genomics_fm.tasks.registry import TASKS
 from genomics_fm.tasks.rows import Rows
 from genomics_fm.tasks.task import Task
-from jobs import benchmark_encoder, benchmark_rows, benchmark_suite
+from jobs import benchmark, benchmark_encoder, benchmark_rows, benchmark_suite
+from jobs.benchmark import BenchmarkConfig
 from tests.corpora import dna
 
 ENTRY = TASKS["ienhancer_layer1"]
@@ -41,6 +42,8 @@ def test_the_sets_of_a_folder_are_found_and_others_refused(tmp_path: Path) -> No
         benchmark_suite.sets(root / "tasks" / ENTRY.folder, ())
     with pytest.raises(InputError, match="--data-root /nowhere: no such folder"):
         benchmark_suite.data_root("/nowhere")
+    with pytest.raises(InputError, match="--full ienhancer_1: not known"):
+        benchmark.run(BenchmarkConfig(str(root), full=("ienhancer_1",)))
 
 
 def task_at(starts: dict[str, list[int]], length: int = 200, contig: str = "chr1") -> Task:
@@ -151,6 +154,9 @@ def test_nothing_is_said_of_what_cannot_be_said() -> None:
     unfinished = result(head={"name": "pretrained bpe probe", "metric": "mcc", "converged": False})
     rows = benchmark_rows.rows_of(ENTRY, "probe", unfinished, (200, 200))
     assert {row["outcome"] for row in rows} == {"", "none: the head has not converged"}
+    unknown = result(head={"name": "pretrained bpe probe", "metric": "mcc", "converged": None})
+    rows = benchmark_rows.rows_of(ENTRY, "probe", unknown, (200, 200))
+    assert {row["outcome"] for row in rows} == {"", "none: the head may not have converged"}
     few = result(comparisons=[rival("majority", 0, clean={**rival("", 0), "blocks": 9})])
     rows = benchmark_rows.rows_of(ENTRY, "probe", few, (200, 200))
     assert {row["outcome"] for row in rows} == {"", "none: too few independent test rows"}
@@ -167,6 +173,10 @@ def test_the_table_says_where_the_encoder_loses() -> None:
     assert benchmark_text.verdicts(rows)[-1].split(" | ")[2:] == [
         "nothing (+0.200)", "frozen BPE, scratch (+0.000)", "k-mers (-0.200)", "CNN (-0.200): it has not converged |",
     ]  # fmt: skip
+    written = {"config": {"rows": 300, "seeds": 2}, "encoder": {"sha256": "e" * 64, "about": {}}, "refused": {}}
+    assert "bold: the encoder that validation chooses; \\*: has not converged" in "\n".join(
+        benchmark._page(written, rows)
+    )
     said = "\n".join(benchmark_text.losses(rows))
     assert "frozen encoder against k-mers: beats it on 0 of 1 sets, cannot be told apart on 0, **loses on 1**" in said
     assert "(`ienhancer_layer1`)" in said

@@ -57,6 +57,7 @@ def test_flags_of_data_are_those_of_check() -> None:
         (("--data", "a.csv", "--seeds", "0"), "--seeds"),
         (("--data", "a.csv", "--trial.vocabulary", "kmer"), "--trial.vocabulary"),
         (("--data", "a.csv", "--trial.device", "cuda"), "give --gpu"),
+        (("--data", "a.csv", "--trial.fraction", "0.1"), "give --trial.cap"),
         (("--data", "a.csv", "--lable", "y"), "did you mean --label"),
     ],
 )

@@ -1,5 +1,6 @@
 """Trials of several workers: what is refused, when they start, what is told of them; no Ray."""
 
+import dataclasses
 import json
 from pathlib import Path
 from typing import Any
@@ -111,8 +112,10 @@ def test_a_worker_that_died_is_the_reason_whatever_the_others_say() -> None:
         assert told == f"it failed: {reason}; run the same command again"
 
 
-def test_workers_change_the_identity_of_adapters_alone() -> None:
+def test_workers_and_packed_parts_change_the_identity_of_adapters_alone() -> None:
     task, encoder = task_of("classification"), ("weights", "vocabulary")
     for trial, same in ((TrialConfig(), True), (TrialConfig(how="lora"), False)):
         found = {identities.of_trial(trial, encoder, task, workers) for workers in (1, 2, 3)}
         assert (len(found) == 1) is same
+        parts = [dataclasses.replace(trial, batch_tokens=tokens) for tokens in (128, 16_384)]
+        assert (len({identities.of_trial(part, encoder, task) for part in parts}) == 1) is same

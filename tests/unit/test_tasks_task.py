@@ -67,6 +67,8 @@ def test_prevalence_by_class_label_target_and_base() -> None:
     assert small(Problem("per-base", ("out", "in")), train=made_up(2, bases)).prevalence == pytest.approx(
         [2 / 3, 1 / 3]
     )
+    numbers[:, 1] = np.nan  # nobody measured it in training
+    assert small(Problem("multilabel", ("a", "b")), train=made_up(3, numbers)).prevalence == [0.5, 0]
 
 
 def test_swapped_splits_and_damage_are_found(tmp_path: Path) -> None:

@@ -11,6 +11,13 @@ BASELINES = ("nothing", "GC, length", "k-mers", "CNN")
 _WITHOUT_LOOKING = ("majority", "mean", "prevalence")
 _HOW = {"probe": "frozen", "full": "whole", "lora": "LoRA"}
 ABSENT = "–"
+LEGEND = (
+    "Scores are means over seeds on all test rows, below them the 95 % interval of the seed that is best on "
+    "validation; bold: the encoder that validation chooses; \\*: has not converged. Rows: learnt of those for "
+    "training; test rows in independent clusters or places. Leaks: test rows that are in training (A), that were seen "
+    "without their label in pretraining (B), else the worst grade there is (docs/tasks.md)."
+)
+"""What the table's cells are."""
 
 
 def model_of(row: Row) -> str:

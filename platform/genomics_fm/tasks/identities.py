@@ -15,7 +15,7 @@ from genomics_fm.vocabulary.ensemble import FILE_NAME, Ensemble
 NUMBERS_VERSION = 3
 """Raised by hand with every change of code after which the same settings give other numbers."""
 NO_INFLUENCE = ("threads", "batch_tokens")
-"""Settings of a trial that change numbers by rounding at most."""
+"""Settings of a trial that change numbers by rounding at most; of adapters packed parts decide what dropout draws."""
 
 
 def encoder_hashes(folder: Path) -> tuple[str, str]:
@@ -30,11 +30,14 @@ def encoder_hashes(folder: Path) -> tuple[str, str]:
 
 
 def of_trial(trial: TrialConfig, encoder: tuple[str, str], task: Task, workers: int = 1) -> str:
-    """Of a trial; `encoder` is from `encoder_hashes`. Workers count for adapters, each of whom draws its dropout."""
+    """Of a trial; `encoder` is from `encoder_hashes`.
+
+    Parts and workers count for adapters: dropout is drawn for packed tokens as they lie, by each worker.
+    """
     settings = {name: value for name, value in asdict(trial).items() if name not in NO_INFLUENCE}
     if trial.precision != SCORED_IN:
         settings["scored_in"] = SCORED_IN
-    draws = [workers] if trial.how == "lora" and workers > 1 else []
+    draws = [workers, trial.batch_tokens] if trial.how == "lora" else []
     return _hash(task, "trial", encoder, settings, _ends(), _linear(), *draws)
 
 

@@ -83,14 +83,15 @@ class Task:
 
     @cached_property
     def prevalence(self) -> list[float]:
-        """Of each class or label among the training rows; means of targets."""
+        """Of each class or label among the training rows; means of targets. 0 of what none of them was measured for."""
         labels = self.train.labels
         if self.problem.kind == "per-base":
             labels = np.concatenate(list(labels))
             labels = labels[labels >= 0]
         if self.problem.classes:
             return [float(np.mean(labels == number)) for number in range(self.problem.outputs)]
-        return [float(value) for value in np.nanmean(labels.astype(np.float64), axis=0)]
+        measured = (~np.isnan(labels)).sum(axis=0)
+        return [float(value) for value in np.nansum(labels, axis=0, dtype=np.float64) / np.maximum(measured, 1)]
 
 
 def save(folder: Path, task: Task) -> None:
