@@ -16,11 +16,11 @@ import pyarrow.parquet as pq
 from genomics_fm.artefacts import sha256_json, write_bytes, write_sealed_json
 from genomics_fm.errors import InputError, require
 from genomics_fm.report import benchmark_plot, benchmark_text
-from genomics_fm.tasks import registry
+from genomics_fm.tasks import hf_encoder, registry
 from genomics_fm.tasks import task as tasks
 from jobs import benchmark_rows, benchmark_suite, encoders, finetune, launch
 from jobs.encoders import Encoder
-from jobs.finetune_config import TRIAL, FinetuneConfig
+from jobs.finetune_config import TRIAL, FinetuneConfig, vocabularies_of
 from jobs.progress import Clock, say
 
 FORMAT_VERSION = 1
@@ -63,7 +63,7 @@ def run(config: BenchmarkConfig) -> dict[str, Any]:
         What `benchmark.json` holds; `folder` is where all of it lies.
 
     Raises:
-        InputError: the data folder, a set's name or the encoder is wrong.
+        InputError: the data folder, a set's name or an encoder is wrong; no set could be run.
     """
     clock = Clock()
     data = benchmark_suite.data_root(config.data_root)
@@ -71,6 +71,7 @@ def run(config: BenchmarkConfig) -> dict[str, Any]:
     if unknown := [name for name in config.full if name not in registry.TASKS]:
         raise InputError(f"--full {unknown[0]}: not known; see docs/tasks.md")
     encoder = _encoder(config)
+    _refuse_of_all(config, encoder)
     folder = launch.storage() / NAME / f"tasks-{_identity(config, names, encoder)[:10]}"
     say(f"[benchmark] {len(names)} sets, {encoder} → {folder}")
     work = [(name, how) for name in names for how in ("probe", *(["full"] if name in config.full else []))]
@@ -86,7 +87,16 @@ def run(config: BenchmarkConfig) -> dict[str, Any]:
                 refused[name] = str(error)
                 say(f"[benchmark] {name} left out: {error}")
             result = _written(folder, config, encoder, rows, refused, clock.seconds)
+    if not rows:
+        raise InputError(f"no set could be run; {names[0]}: {refused[names[0]]}")
     return result
+
+
+def _refuse_of_all(config: BenchmarkConfig, encoder: Encoder) -> None:
+    """What every set would be left out for: vocabularies that our encoder lacks, others' that cannot be opened."""
+    vocabularies_of(FinetuneConfig(vocabulary=config.vocabulary, encoder=config.encoder), encoder.vocabulary.names)
+    for name in config.encoder:
+        hf_encoder.load(name)
 
 
 def _encoder(config: BenchmarkConfig) -> Encoder:

@@ -1,7 +1,9 @@
 """What the benchmark runs on, keeps out of pretraining, and writes; no Ray."""
 
+import contextlib
 import dataclasses
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -44,6 +46,29 @@ def test_the_sets_of_a_folder_are_found_and_others_refused(tmp_path: Path) -> No
         benchmark_suite.data_root("/nowhere")
     with pytest.raises(InputError, match="--full ienhancer_1: not known"):
         benchmark.run(BenchmarkConfig(str(root), full=("ienhancer_1",)))
+
+
+def test_what_no_set_can_be_run_with_ends_at_once_and_not_with_success(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = str(data_folder(tmp_path))
+    ensemble = SimpleNamespace(names=("bpe", "kmer"))
+    encoder = SimpleNamespace(folder=tmp_path, sha256="0" * 64, about={}, vocabulary=ensemble)
+    monkeypatch.setenv("GENOMICS_FM_STORAGE", str(tmp_path / "runs"))
+    monkeypatch.setattr(benchmark, "_encoder", lambda config: encoder)
+    monkeypatch.setattr(benchmark.launch, "connect", contextlib.nullcontext)
+    with pytest.raises(InputError, match="--vocabulary codon: the encoder has bpe, kmer"):
+        benchmark.run(BenchmarkConfig(root, full=(), vocabulary="codon"))
+    with pytest.raises(InputError, match="nowhere"):
+        benchmark.run(BenchmarkConfig(root, full=(), encoder=("hf:/nowhere",)))
+    assert not (tmp_path / "runs").exists()
+
+    def refuse(*_: object) -> list[dict[str, Any]]:
+        raise InputError("too few rows")
+
+    monkeypatch.setattr(benchmark, "_one", refuse)
+    with pytest.raises(InputError, match="no set could be run; ienhancer_layer1: too few rows"):
+        benchmark.run(BenchmarkConfig(root, full=()))
 
 
 def task_at(starts: dict[str, list[int]], length: int = 200, contig: str = "chr1") -> Task:

@@ -120,7 +120,7 @@ def _standing(record: HeadRecord) -> Html:
     margin = SCALE_MARGIN * (high - low) or SCALE_MARGIN
     domain = (low - margin if low < floor else low, high + margin)
     rows = [_arm(record, group, against.get(group["name"], {}), domain, floor) for group in groups]
-    scale = f"From {number(floor, 1)} (knows nothing) to {number(domain[1], 2)}"
+    scale = f"From {number(floor, 1)} (knows nothing) to {number(high, 2)}"
     heads = ("Model", "Validation", "Test", scale, "95 %, or seeds", "Head minus it (95 %, paired)", "p, Holm")
     words = (
         "Every model has the same rows. Hollow: the same encoder without pretraining. Of several seeds the bar is the "
