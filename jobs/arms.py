@@ -199,7 +199,8 @@ def name_baselines(arm: dict[str, Any], scores: dict[str, float]) -> None:
     """Put the validation scores of baselines on a head's card, which says which are better than the head (R30)."""
     folder = Path(arm["head"])
     card = read_card(folder / "config.json")
-    write_card(folder, dataclasses.replace(card, metrics={**card.metrics, "baselines": scores}))
+    beside = {"baselines": scores, "compared": arm["validation"][arm["metric"]]}
+    write_card(folder, dataclasses.replace(card, metrics={**card.metrics, **beside}))
 
 
 def record(session: tracking.Session, config: Any, arm: dict[str, Any]) -> None:

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from genomics_fm.errors import CorruptArtefact, InputError
-from genomics_fm.inference.card import read_card
+from genomics_fm.inference.card import better_baselines, read_card
+from genomics_fm.inference.card_text import model_card
 from genomics_fm.inference.head import load_head, read_validation
 from genomics_fm.inference.predicted import read_predicted
 from genomics_fm.tasks import baselines, hf_encoder, identities, learning, linear, newton, task, trial
@@ -149,6 +150,12 @@ def test_a_probe_keeps_the_encoders_states_and_a_card_names_better_baselines(con
     arms.name_baselines(arm, {"CNN": 2.0, "majority": 0.0})
     assert read_card(tmp_path / "arm" / "config.json").metrics["baselines"] == {"CNN": 2.0, "majority": 0.0}
     assert "`CNN` is better" in (tmp_path / "arm" / "README.md").read_text()
+    card = read_card(tmp_path / "arm" / "config.json")
+    assert card.metrics["compared"] == arm["validation"]["mcc"]
+    unweighted = {**card.metrics, "validation": {"mcc": 0.0}, "compared": 0.5, "baselines": {"GC": 0.4, "CNN": 0.5}}
+    card = dataclasses.replace(card, metrics=unweighted)  # of weighted classes: at one half it says nothing
+    assert not better_baselines(card)
+    assert "| validation mcc before calibration, as baselines have it | 0.5 |" in model_card(card)
     assert np.array_equal(read_validation(tmp_path / "arm").predictions, before)
 
 

@@ -15,6 +15,7 @@ from genomics_fm.tasks.problem import Problem
 FORMAT_VERSION = 3
 """1 knew two classes alone, one input length, and MCC; the thresholds of 2 were of the uncalibrated output, and decided
 nothing."""
+_DIGITS = 6  # of scores that are said to differ
 
 
 @dataclass(frozen=True)
@@ -38,9 +39,10 @@ class HeadCard:
         calibration: fitted on the task's calibration split; None where there was none.
         audit: what `tasks.audit` found: `grade`, `verdict`, `counts`, `rows`.
         metrics: `validation` and `test`, every metric by name, of the answers: "mcc" at a probability of one half,
-            as baselines have it, "mcc_at_threshold" of the labels that are said; `interval`, 95 %, of
-            `problem.metric` on test; `baselines`, {name: `problem.metric` on validation}; `calibration`, as
-            `calibration_report.assess` measures it on test.
+            "mcc_at_threshold" of the labels that are said; `interval`, 95 %, of `problem.metric` on test;
+            `baselines`, {name: `problem.metric` on validation}, and `compared`, the head's own before weights of the
+            loss are undone and before calibration, as theirs are; `calibration`, as `calibration_report.assess`
+            measures it on test.
         data: `source`, `licence`, `citation`, `family`, `split`…: what the task says of itself.
         hashes: sha256 of what it was made from: `corpus`, `vocabulary`, `encoder`, `train`, `validation`, `test`.
         training: start, fraction, updates, learning rate, seed…
@@ -175,6 +177,6 @@ def _from_second(value: Mapping[str, Any]) -> dict[str, Any]:
 
 def better_baselines(card: HeadCard) -> list[str]:
     """Names of baselines that beat a head on validation (R30: said on the card)."""
-    own = card.measured("validation")
+    own = card.metrics.get("compared", card.measured("validation"))
     baselines = card.metrics.get("baselines") or {}
-    return [] if own is None else [name for name, value in baselines.items() if value > own]
+    return [] if own is None else [name for name, value in baselines.items() if round(value - own, _DIGITS) > 0]

@@ -120,6 +120,9 @@ def _measured(card: HeadCard) -> dict[str, Any]:
         if group == "all" or group.startswith("gc/"):
             found[f"test coverage, {group}"] = _number(held["coverage"])
     baselines = card.metrics.get("baselines") or {}
+    own, compared = card.measured("validation"), card.metrics.get("compared")
+    if None not in (own, compared) and _number(own) != _number(compared):
+        found[f"validation {card.metric} before calibration, as baselines have it"] = _number(compared)
     return found | {f"baseline {name}, validation": _number(value) for name, value in sorted(baselines.items())}
 
 
