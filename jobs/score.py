@@ -224,6 +224,7 @@ def _check(config: ScoreConfig) -> None:
     for location in (*config.inputs, *filter(None, [config.genome])):
         if not location.startswith(PACKAGE) and not Path(location).is_file():
             raise InputError(f"{location}: no such file; check the path")
+    require(not (config.table and config.table.is_dir()), "--output", config.output, "a name that no folder has")
 
 
 def _finished(config: ScoreConfig, asked: Asked) -> int | None:

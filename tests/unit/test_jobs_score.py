@@ -182,6 +182,13 @@ def test_places_and_kinds(tmp_path):
         run(config(values, tmp_path / "in.bed", output=tmp_path / "out", genome=str(tmp_path / "g.fa")))
 
 
+def test_a_table_where_a_folder_is_is_refused_before_the_work(head, fasta, tmp_path):
+    (tmp_path / "out.parquet").mkdir()
+    with pytest.raises(InputError, match=r"--output .*out\.parquet: .*a name that no folder has"):
+        run(config(head, fasta, output=tmp_path / "out.parquet"))
+    assert [path.name for path in tmp_path.glob("*out.parquet*")] == ["out.parquet"]
+
+
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
