@@ -23,7 +23,8 @@ SCHEMA = pa.schema(
     + [(name, pa.bool_()) for name in _TRUTH]
 )
 """Columns of the Parquet file. `test` is the mean over seeds, `low` to `high` the 95 % interval of the seed that is
-best on validation; `difference` is head minus this model on the rows that decide, with its paired interval and the
+best on validation, `test_clean` what that seed of a head or rival scores without test rows that are in training;
+`difference` is head minus this model on the rows that decide, with its paired interval and the
 p that counts all rivals; `outcome` is what may be said of the head against it: beats, ties, loses, or none with why."""
 
 
@@ -57,7 +58,8 @@ def rows_of(entry: Entry, how: str, result: dict[str, Any], lengths: tuple[int, 
         "task_sha256": result["task_sha256"],
         "encoder_sha256": result["encoder"]["sha256"],
     }
-    return [common | _row(group, result["arms"], head, rivals.get(group["name"])) for group in result["groups"]]
+    rows = [common | _row(group, result["arms"], head, rivals.get(group["name"])) for group in result["groups"]]
+    return [{**row, "test_clean": result["clean"]} if row["head"] else row for row in rows]
 
 
 def _row(

@@ -150,6 +150,7 @@ def result(**more: Any) -> dict[str, Any]:
         "arms": arms,
         "groups": groups,
         "head": {"name": "pretrained bpe probe", "metric": "mcc", "converged": True},
+        "clean": 0.35,
         "comparisons": [rival("majority", 1), rival("k-mer logistic", -1), rival("CNN", -1, False),
                         rival("scratch bpe probe", 0)],
         "audit": {"grade": "A", "counts": {"A": 7, "B": None, "C": 0}},
@@ -167,6 +168,7 @@ def test_a_finetuning_becomes_a_row_a_model() -> None:
     assert {name for row in rows for name in row} == set(benchmark_rows.SCHEMA.names)
     head = next(row for row in table if row["head"])
     assert (head["test"], head["test_least"], head["test_most"], head["seeds"]) == (0.45, 0.4, 0.5, 2)
+    assert head["test_clean"] == 0.35
     assert [head["low"], head["high"]] == pytest.approx([0.35, 0.45])  # of the seed that validation likes better
     said = {row["model"]: row["outcome"] for row in table}
     assert said == {
