@@ -90,7 +90,9 @@ def test_a_probe_whose_fit_did_not_end_has_not_converged(
     assert trial.run(PROBE, folder, vocabulary, task_of("classification")).converged is False
 
 
-def test_states_are_computed_once(folder: Path, vocabulary: Ensemble, tmp_path: Path, forwards: list[int]) -> None:
+def test_states_are_computed_once(
+    folder: Path, vocabulary: Ensemble, tmp_path: Path, forwards: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
     task = task_of("classification", rows=24)
 
     def run(**changes: object) -> trial.Trial:
@@ -109,6 +111,9 @@ def test_states_are_computed_once(folder: Path, vocabulary: Ensemble, tmp_path: 
         assert forwards, changes
     same = run()
     assert forwards == [] and np.array_equal(same.result.test_predictions, first.result.test_predictions)
+    monkeypatch.setattr(features, "STATES_VERSION", 0)
+    run()
+    assert forwards, "of code that computes others"
 
 
 @pytest.mark.parametrize("damage", ["tensor", "about", "missing"])

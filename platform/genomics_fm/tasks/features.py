@@ -17,6 +17,8 @@ from genomics_fm.tasks.documents import batches, strands
 from genomics_fm.vocabulary.ensemble import Ensemble
 
 FORMAT_VERSION = 1
+STATES_VERSION = 1
+"""Raised by hand, with `identities.NUMBERS_VERSION`, where code changes what the states of the same weights are."""
 _TENSOR = "features"
 
 
@@ -61,9 +63,10 @@ class Features:
             write_sealed_json(path.with_suffix(".json"), about)
         return found
 
-    def _made_of(self, sequences: Sequence[str]) -> dict[str, str | bool]:
+    def _made_of(self, sequences: Sequence[str]) -> dict[str, str | bool | int]:
         """All that the numbers depend on beyond rounding."""
         return {
+            "version": STATES_VERSION,
             "encoder": self.encoder,
             "vocabulary": f"{self.name} of {self.vocabulary.sha256}",
             "pooling": self.module.pooling,

@@ -13,7 +13,8 @@ from genomics_fm.tasks.trial_config import SCORED_IN, TrialConfig
 from genomics_fm.vocabulary.ensemble import FILE_NAME, Ensemble
 
 NUMBERS_VERSION = 3
-"""Raised by hand with every change of code after which the same settings give other numbers."""
+"""Raised by hand with every change of code after which the same settings give other numbers; states that probes keep
+have a version of their own (`features.STATES_VERSION`)."""
 NO_INFLUENCE = ("threads", "batch_tokens")
 """Settings of a trial that change numbers by rounding at most; of adapters packed parts decide what dropout draws."""
 
