@@ -78,7 +78,7 @@ def run(config: BenchmarkConfig) -> dict[str, Any]:
     rows: list[dict[str, Any]] = []
     refused: dict[str, str] = {}
     result: dict[str, Any] = {}
-    with launch.connect():
+    with launch.connect(max(launch.LOCAL_CPUS, config.concurrent)):
         for number, (name, how) in enumerate(work, 1):
             say(f"[benchmark] {number}/{len(work)} {name}, {how}: {clock.seconds / 60:.0f} min so far")
             try:

@@ -30,6 +30,8 @@ from jobs.progress import say
 from jobs.train_vocabulary import TrainVocabularyConfig
 
 NAME = "benchmark"
+Span = tuple[str, int, int]
+"""Contig, start and end, 0-based half-open."""
 SHORTEST_BP = 70
 """Shorter test rows cannot be told from chance by their 31-mers; the audit counts those that were seen (grade B)."""
 HNF4A = ("20", 42_984_160, 42_984_444)
@@ -99,8 +101,8 @@ def run(config: BenchmarkEncoderConfig) -> dict[str, Any]:
         pipeline = Pipeline(root, stack)
         held = pipeline.stage(
             "held-out",
-            [[name, task.hashes] for name, task in divided.items()],
-            lambda folder: _held_out(divided, data, folder),
+            [[[name, task.hashes] for name, task in divided.items()], bool(config.sources)],
+            lambda folder: _held_out(divided, data, not config.sources, folder),
         )
         cut = Plan(recipe=RECIPE, exclude=tuple(held["beds"]), exclude_sequences=tuple(held["fastas"]))
         corpus = pipeline.stage(
@@ -148,15 +150,28 @@ def _divided(name: str, data: Path) -> Task:
     return tasks.load(finetune_task.task_folder(config, launch.storage() / finetune.EXPERIMENT / name, name))
 
 
-def _held_out(divided: dict[str, Task], data: Path, folder: Path) -> dict[str, Any]:
-    """Write what the corpus must not hold: stretches of genomes as BED, other rows as FASTA."""
+def _held_out(divided: dict[str, Task], data: Path, by_place: bool, folder: Path) -> dict[str, Any]:
+    """Write what the corpus must not hold: stretches of genomes as BED, and the letters of all other rows as FASTA.
+
+    Args:
+        divided: the sets.
+        data: folder of sets and genomes.
+        by_place: the corpus is made of the folder's genomes, in which rows have a place.
+        folder: to write to.
+    """
+    spans: dict[Path, list[Span]] = {}
+    if by_place and (human := data / "genomes" / _HUMAN).is_file():
+        contig, start, end = HNF4A
+        spans[human] = [(contig, start - HNF4A_FLANK_BP, end + HNF4A_FLANK_BP)]
+    placed = [name for name in divided if by_place and registry.TASKS[name].genome]
+    for name in placed:
+        spans.setdefault(data / registry.TASKS[name].genome, []).extend(_stretches(sorted(_spans(divided[name]))))
     assemblies = {file: assembly for file, _, assembly, *_ in _GENOMES}
-    genomes = {name: data / registry.TASKS[name].genome for name in divided if _mapped(name)}
-    beds = [_bed(divided[name], path, assemblies[path.name], folder) for name, path in genomes.items()]
+    beds = [_bed(path, assemblies[path.name], of, folder) for path, of in spans.items()]
     fasta, short = folder / "rows.fa", 0
     lines = []
     for name, task in divided.items():
-        if _mapped(name):
+        if name in placed:
             continue
         for split, rows in (("validation", task.validation), ("test", task.test)):
             for place, sequence in enumerate(rows.sequences):
@@ -174,27 +189,19 @@ def _held_out(divided: dict[str, Task], data: Path, folder: Path) -> dict[str, A
     }
 
 
-def _mapped(name: str) -> bool:
-    """Whether a set's rows were cut out of a genome that is here."""
-    return bool(registry.TASKS[name].genome)
-
-
-def _bed(task: Task, genome: Path, assembly: str, folder: Path) -> Path:
-    """Stretches of validation and test rows, and HNF4A's surroundings, as a BED of the genome."""
+def _bed(genome: Path, assembly: str, spans: list[Span], folder: Path) -> Path:
+    """Stretches of a genome as BED, by its own names of contigs; those on others are left out."""
     read = Genome(str(genome))
     contigs = [contig.name for contig in read.contigs()]
     lines = [f"# assembly: {assembly}", f"# assembly_sha256: {read.sha256}"]
     for contig in contigs:
-        spans = [(start, end) for name, start, end in _spans(task) if read.own_name(contig, name)]
-        lines += [f"{contig}\t{start}\t{end}" for start, end in _stretches(sorted(spans))]
-        if genome.name == _HUMAN and contig == HNF4A[0]:
-            lines.append(f"{contig}\t{HNF4A[1] - HNF4A_FLANK_BP}\t{HNF4A[2] + HNF4A_FLANK_BP}")
-    path = folder / f"{task.name}.bed"
+        lines += [f"{contig}\t{start}\t{end}" for name, start, end in spans if read.own_name(contig, name)]
+    path = folder / f"{assembly}.bed"
     write_bytes(path, ("\n".join(lines) + "\n").encode())
     return path
 
 
-def _spans(task: Task) -> Iterator[tuple[str, int, int]]:
+def _spans(task: Task) -> Iterator[Span]:
     for rows in (task.validation, task.test):
         found = places(rows.locus)
         if found is None:
@@ -203,16 +210,16 @@ def _spans(task: Task) -> Iterator[tuple[str, int, int]]:
         yield from zip(contigs, found.start.tolist(), found.end.tolist(), strict=True)
 
 
-def _stretches(spans: list[tuple[int, int]]) -> Iterator[tuple[int, int]]:
+def _stretches(spans: list[Span]) -> Iterator[Span]:
     """Rows nearer to one another than the gap between splits are one stretch, as they are a block."""
-    held: tuple[int, int] | None = None
-    for start, end in spans:
-        if held and start <= held[1] + GAP_BP:
-            held = held[0], max(held[1], end)
+    held: Span | None = None
+    for contig, start, end in spans:
+        if held and contig == held[0] and start <= held[2] + GAP_BP:
+            held = contig, held[1], max(held[2], end)
             continue
         if held:
             yield held
-        held = start, end
+        held = contig, start, end
     if held:
         yield held
 

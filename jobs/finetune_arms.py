@@ -51,8 +51,8 @@ class Planned:
 
     @property
     def seeded(self) -> bool:
-        """Whether another seed is another network."""
-        return self.trial is not None or self.name == baselines.CNN
+        """Whether another seed is another network, or, of a baseline's later seeds, other rows."""
+        return self.trial is not None or self.name == baselines.CNN or self.seed > 0
 
     @property
     def shown(self) -> str:
@@ -69,7 +69,9 @@ class Planned:
 def planned(
     config: FinetuneConfig, task: str, problem: Problem, encoder: str, names: Sequence[str], rows: int
 ) -> list[Planned]:
-    """Every arm: baselines (the CNN with each seed), others' encoders, and each vocabulary and seed from both starts.
+    """Every arm: baselines, others' encoders, and each vocabulary and seed from both starts.
+
+    Where a seed draws its rows all baselines that learn have one arm a seed, else the CNN alone.
 
     Args:
         config: of the job.
@@ -92,7 +94,8 @@ def planned(
     )
     found = [Planned(name, task, cap=cap) for name in baselines.NAMES[problem.kind]]
     found += [Planned(name, task, foreign=config.trial) for name in config.encoder]
-    found += [Planned(baselines.CNN, task, cap=cap, seed=seed) for seed in range(1, config.seeds)]
+    learning = baselines.NAMES[problem.kind][1:] if rows > cap else (baselines.CNN,)
+    found += [Planned(name, task, cap=cap, seed=seed) for seed in range(1, config.seeds) for name in learning]
     for seed in range(config.seeds):
         for name in sorted(names, key=lambda name: name not in LONGEST):
             for start in ("pretrained", "scratch"):

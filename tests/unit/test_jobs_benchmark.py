@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import gzip
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -81,28 +82,34 @@ def task_at(starts: dict[str, list[int]], length: int = 200, contig: str = "chr1
     return Task("chr20_chromatin", Problem("classification", ("no", "yes")), splits)
 
 
-def test_stretches_of_scored_rows_are_kept_out_of_the_corpus(tmp_path: Path) -> None:
-    """Blocks with their rows, by the genome's own names and sums: a corpus takes the file, and loses those places."""
-    genome = tmp_path / benchmark_encoder._GENOMES[0][0].removesuffix(".gz")
-    genome.write_text(f">1\n{dna(600_000, 7)}\n>other\n{dna(1_000, 8)}\n")
+def test_stretches_of_scored_rows_are_kept_out_of_the_corpus(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Blocks with their rows and HNF4A, by the genome's own names: a corpus takes the file, and loses those places."""
+    genome = tmp_path / TASKS["chr20_chromatin"].genome
+    genome.parent.mkdir()
+    with gzip.open(genome, "wt") as written:
+        written.write(f">20\n{dna(600_000, 7)}\n>other\n{dna(1_000, 8)}\n")
+    monkeypatch.setattr(benchmark_encoder, "HNF4A", ("20", 450_000, 451_000))
     tenth = list(range(0, 2_000, 200))
-    task = task_at(
-        {
-            "train": [400_000 + start for start in tenth],
-            "validation": [200_000 + start for start in tenth],
-            "test": [10_000 + start for start in tenth],
-        }
-    )
-    renamed = dataclasses.replace(task, name="made-up")
-    path = benchmark_encoder._bed(renamed, genome, "toy", tmp_path)
-    spans = [line.split("\t") for line in path.read_text().splitlines() if not line.startswith("#")]
-    assert spans == [["1", "10000", "12000"], ["1", "200000", "202000"]]
-    excluded = Exclusion.load([str(path)], [], margin_bp=0).of("toy")
+    starts = {"train": 400_000, "validation": 200_000, "test": 10_000}
+    task = task_at({split: [start + row for row in tenth] for split, start in starts.items()}, contig="chr20")
+    found = benchmark_encoder._held_out({"chr20_chromatin": task}, tmp_path, True, tmp_path)
+    assert found["fastas"] == []
+    spans = [line.split("\t") for line in Path(found["beds"][0]).read_text().splitlines() if not line.startswith("#")]
+    assert sorted(spans) == [["20", "10000", "12000"], ["20", "200000", "202000"], ["20", "350000", "551000"]]
+    excluded = Exclusion.load(found["beds"], [], margin_bp=0).of("GRCh37")
     record = next(iter(read_genome(str(genome))))
-    masked = b"".join(excluded.mask("1", [record.sequence.encode()]))
+    masked = b"".join(excluded.mask("20", [record.sequence.encode()]))
     assert [masked[place : place + 1] == b"X" for place in (9_999, 10_000, 11_999, 12_000, 200_500, 400_500)] == [
-        False, True, True, False, True, False,
+        False, True, True, False, True, True,
     ]  # fmt: skip
+    assert masked[300_000:300_001] != b"X"
+
+
+def test_in_other_genomes_all_rows_are_kept_out_by_their_letters(tmp_path: Path) -> None:
+    task = task_at({"train": [0], "validation": [1], "test": [2]}, contig="chr20")
+    found = benchmark_encoder._held_out({"chr20_chromatin": task}, tmp_path, False, tmp_path)
+    letters = [record.sequence for record in read_genome(found["fastas"][0])]
+    assert (found["beds"], letters) == ([], [*task.validation.sequences, *task.test.sequences])
 
 
 def test_rows_without_a_genome_are_kept_out_by_their_letters(tmp_path: Path) -> None:
@@ -112,7 +119,7 @@ def test_rows_without_a_genome_are_kept_out_by_their_letters(tmp_path: Path) -> 
     test = dataclasses.replace(task.test, sequences=[broken, long[:60], long], labels=np.array([0, 1, 0]),
                                locus=["a", "b", "c"], block=np.arange(3))  # fmt: skip
     task = dataclasses.replace(task, splits={**task.splits, "test": test})
-    found = benchmark_encoder._held_out({"ienhancer_layer1": task}, tmp_path, tmp_path)
+    found = benchmark_encoder._held_out({"ienhancer_layer1": task}, tmp_path, True, tmp_path)
     letters = [record.sequence for record in read_genome(found["fastas"][0])]
     assert letters == [*task.validation.sequences, broken[:100], broken[101:], long]
     assert found["short_rows"] == 1

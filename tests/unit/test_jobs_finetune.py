@@ -101,6 +101,16 @@ def test_every_vocabulary_and_seed_starts_from_both_and_every_baseline_is_there(
     others = [one.name for one in plan if one.trial is None]
     assert others == ["majority", "GC and length", "k-mer logistic", "CNN", "hf:here", "CNN", "CNN"]
     assert [one.seed for one in plan if one.name == "CNN"] == [0, 1, 2]
+
+
+def test_where_a_seed_draws_its_rows_baselines_are_given_as_many_draws() -> None:
+    capped = asked("--data", "x.csv", "--seeds", "2", "--trial.cap", "100")
+    plan = finetune_arms.planned(capped, "task", BINARY, "encoder", ["bpe"], 101)
+    again = [one for one in plan if one.trial is None and one.seed]
+    assert [one.shown for one in again] == ["GC and length, seed 1", "k-mer logistic, seed 1", "CNN, seed 1"]
+    assert len({one.folder for one in plan}) == len(plan)
+    all_rows = finetune_arms.planned(capped, "task", BINARY, "encoder", ["bpe"], 100)
+    assert [one.name for one in all_rows if one.trial is None and one.seed] == ["CNN"]
     assert len({Planned(name, "task").folder for name in ("hf:m/x_y", "hf:m/x-y", "hf:/m/x-y")}) == 3
 
 
