@@ -1,6 +1,7 @@
 """What `python -m jobs.finetune` is asked for."""
 
 import operator
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -138,8 +139,10 @@ def data_of(config: FinetuneConfig) -> Data:
 
 
 def name_of(config: FinetuneConfig) -> str:
-    """What the task is called: as asked for, or as its file or set is."""
-    return config.name or Path((config.data or (config.task,))[0].rpartition("=")[2].removesuffix(".gz")).stem
+    """What the task is called: as asked for, or as its file or set is, in letters that a name may have."""
+    return config.name or re.sub(
+        r"[^A-Za-z0-9_.-]+", "-", Path((config.data or (config.task,))[0].rpartition("=")[2].removesuffix(".gz")).stem
+    )
 
 
 def vocabularies_of(config: FinetuneConfig, names: tuple[str, ...]) -> tuple[str, ...]:

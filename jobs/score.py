@@ -1,27 +1,23 @@
 """Predictions for any number of sequences on Ray Data: `python -m jobs.score --head HEAD FILE… --output FOLDER`."""
 
 import os
-import threading
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
-from genomics_fm.artefacts import sha256_file
 from genomics_fm.errors import InputError, from_exit_code, require
 from genomics_fm.genome.source import PACKAGE
 from genomics_fm.inference import predict_blocks
 from genomics_fm.inference.card import read_card
-from genomics_fm.inference.embed_progress import duration
 from genomics_fm.inference.head import verify
 from genomics_fm.inference.predict import PredictSettings, made_of
-from genomics_fm.inference.predict_blocks import LOCK, MANIFEST, Written
-from genomics_fm.inference.predict_source import Source
+from genomics_fm.inference.predict_blocks import LOCK, MANIFEST
 from genomics_fm.inference.prior import parse, shares
 from genomics_fm.inference.sequences import Familiar
-from genomics_fm.storage import Folder
+from genomics_fm.storage import Folder, is_remote
 from jobs import launch, register
 from jobs.progress import Clock, rate, say, watched
+from jobs.score_progress import Progress, Survey, described
 from jobs.score_ray import Asked, records
 
 CHECK_FIRST_SECONDS = 10.0
@@ -82,99 +78,6 @@ class ScoreResult:
     seconds: float
 
 
-class Survey(threading.Thread):
-    """Reads all inputs through beside the scoring, so that the length of the way is known and errors come early."""
-
-    def __init__(self, asked: Asked) -> None:
-        super().__init__(name="survey", daemon=True)
-        self.asked = asked
-        self.inputs: list[dict[str, str]] = []
-        self.sequences = 0
-        self.error: BaseException | None = None
-
-    def run(self) -> None:
-        asked = self.asked
-        try:
-            self.inputs = described(asked)
-            for given in asked.inputs:
-                chunks = Source(given, asked.settings.genome, asked.stranded).chunks(asked.familiar)
-                self.sequences += sum(map(len, chunks))
-        except BaseException as error:  # noqa: BLE001  (raised again where the thread is waited for)
-            self.error = error
-
-    @property
-    def total(self) -> int | None:
-        """Sequences of all inputs; None while they are being read."""
-        return None if self.is_alive() or self.error else self.sequences
-
-    def wait(self, seconds: float | None = None) -> None:
-        """Wait for the end, or so long; raises what the reader raised."""
-        self.join(seconds)
-        if self.error is not None:
-            raise self.error
-
-
-def described(asked: Asked) -> list[dict[str, str]]:
-    """Names and hashes of all files that are read; of a package's file, whose version its name pins, the name."""
-    files = [*asked.inputs, *filter(None, [asked.settings.genome])]
-    return [
-        {"file": file} if file.startswith(PACKAGE) else {"file": Path(file).name, "sha256": sha256_file(Path(file))}
-        for file in files
-    ]
-
-
-@dataclass
-class _Progress:
-    """What has been done so far; read by the display's thread."""
-
-    survey: Survey
-    clock: Clock = field(default_factory=Clock)
-    found: dict[tuple[int, int], Written] = field(default_factory=dict)
-    expected: dict[int, int] = field(default_factory=dict)
-    scored: int = 0
-    before: int = 0
-    warned: int = 0
-
-    def add(self, record: dict[str, Any]) -> None:
-        if "blocks" in record:
-            self.expected[record["input"]] = record["blocks"]
-            return
-        rows = record["rows"]
-        self.found[record["place"][0], record["place"][1]] = Written(record["file"], record["sha256"], rows)
-        self.warned += record["warned"]
-        if "before" in record:
-            self.before += rows
-        else:
-            self.scored += rows
-
-    def line(self) -> str | None:
-        done, total = self.done, self.survey.total
-        if not done:
-            return None
-        of = "" if total is None else f" of {total:,}"
-        earlier = f", {self.before:,} by an earlier run" if self.before else ""
-        text = f"[score] {done:,}{of} sequences{earlier}: {rate(self.scored, self.clock.seconds, 'sequences')}"
-        if total is None or not self.scored or done >= total:
-            return text
-        return f"{text}, about {duration(self.clock.seconds * (total - done) / self.scored)} left"
-
-    @property
-    def done(self) -> int:
-        """Sequences whose predictions are there."""
-        return self.before + self.scored
-
-    def in_order(self) -> list[Written]:
-        """Every block.
-
-        Raises:
-            InputError: some are missing: an input is not what it was when it was read through.
-        """
-        wanted = [(given, number) for given, count in sorted(self.expected.items()) for number in range(count)]
-        if sorted(self.found) != wanted or self.done != self.survey.total:
-            raise InputError("the inputs changed while they were read; run the same command again")
-        return [self.found[place] for place in wanted]
-
-
 def run(config: ScoreConfig) -> ScoreResult:
     """Predict, or go on with what an earlier run of the same command has left.
 
@@ -225,6 +128,8 @@ def _check(config: ScoreConfig) -> None:
         if not location.startswith(PACKAGE) and not Path(location).is_file():
             raise InputError(f"{location}: no such file; check the path")
     require(not (config.table and config.table.is_dir()), "--output", config.output, "a name that no folder has")
+    into_file = not (config.table or is_remote(config.output)) and Path(config.output).is_file()
+    require(not into_file, "--output", config.output, "a folder, or a name that ends in .parquet: this is a file")
 
 
 def _finished(config: ScoreConfig, asked: Asked) -> int | None:
@@ -248,12 +153,12 @@ def _finished(config: ScoreConfig, asked: Asked) -> int | None:
     return int(manifest["rows"])
 
 
-def _all(config: ScoreConfig, asked: Asked) -> _Progress:
+def _all(config: ScoreConfig, asked: Asked) -> Progress:
     """All blocks and the manifest; the lock is held."""
     survey = Survey(asked)
     survey.start()
     survey.wait(CHECK_FIRST_SECONDS)
-    progress = _Progress(survey)
+    progress = Progress(survey)
     with launch.connect(max(launch.LOCAL_CPUS, config.workers)) as connection, watched(progress.line):
         progress.clock = Clock()  # the seconds that Ray takes to start say nothing of the rate
         for record in records(asked, _workers(config.workers, connection)):

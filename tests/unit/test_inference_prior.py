@@ -40,7 +40,7 @@ def test_labels_that_are_not_named_keep_their_share():
     [
         (card("regression", ("x",), (3.0,)), 0.5, "numbers have none"),
         (card(prevalence=()), 0.5, "does not say its training prevalence"),
-        (card(), 0.0, "no=1,yes=0: give shares above 0 and below 1"),
+        (card(), 0.0, "prior 0: give shares above 0 and below 1"),
         (card(), 1.5, "above 0 and below 1"),
         (card(), float("nan"), "above 0 and below 1"),
         (card(), {}, "above 0 and below 1"),

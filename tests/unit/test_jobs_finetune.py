@@ -70,6 +70,7 @@ def test_what_cannot_be_meant_is_refused(flags: tuple[str, ...], said: str) -> N
 
 def test_names_come_from_files_and_vocabularies_from_the_encoder() -> None:
     assert name_of(asked("--data", "in/my_peaks.csv.gz")) == "my_peaks"
+    assert name_of(asked("--data", "in/my peaks (2).csv")) == "my-peaks-2-"
     assert name_of(asked("--data", "A=in/a.fa", "B=b.fa", "--as", "classes")) == "a"
     assert name_of(asked("--task", "gue_emp_H3")) == "gue_emp_H3"
     assert vocabularies_of(asked("--task", "x"), ("bpe", "kmer")) == ("bpe", "kmer")

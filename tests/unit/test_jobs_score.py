@@ -187,6 +187,8 @@ def test_a_table_where_a_folder_is_is_refused_before_the_work(head, fasta, tmp_p
     with pytest.raises(InputError, match=r"--output .*out\.parquet: .*a name that no folder has"):
         run(config(head, fasta, output=tmp_path / "out.parquet"))
     assert [path.name for path in tmp_path.glob("*out.parquet*")] == ["out.parquet"]
+    with pytest.raises(InputError, match=r"--output .*in\.fa.* this is a file"):
+        run(config(head, fasta, output=fasta))
 
 
 @pytest.mark.parametrize(

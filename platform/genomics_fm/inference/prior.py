@@ -54,7 +54,8 @@ def shares(card: HeadCard, prior: Prior) -> list[float]:
     if not card.prevalence:
         raise InputError("prior: the head's card does not say its training prevalence; leave it out")
     given = _by_name(problem, prior)
-    said = ",".join(f"{name}={share:g}" for name, share in given.items())
+    of_each = ",".join(f"{name}={share:g}" for name, share in given.items())
+    said = of_each if isinstance(prior, Mapping) else f"{prior:g}"
     if not given or not all(0 < share < 1 for share in given.values()):
         raise InputError(f"prior {said}: give shares above 0 and below 1")
     if problem.classes and (len(given) < problem.outputs or not math.isclose(sum(given.values()), 1, abs_tol=_SUM)):
