@@ -174,7 +174,7 @@ def _page(result: dict[str, Any], rows: list[dict[str, Any]]) -> list[str]:
         "# An encoder on published sets",
         "",
         f"Written by `python -m jobs.benchmark`: encoder `{encoder['sha256'][:12]}`{steps}, at most {config['rows']:,} "
-        f"training rows, {config['seeds']} seeds.",
+        f"training rows, drawn by {config['seeds']} seeds{_limits(config)}. {benchmark_text.times(rows)}",
         "",
         *benchmark_text.losses(rows),
         "",
@@ -191,6 +191,13 @@ def _page(result: dict[str, Any], rows: list[dict[str, Any]]) -> list[str]:
         *(f"- `{name}` was left out: {why}" for name, why in result["refused"].items()),
         "",
     ]
+
+
+def _limits(config: dict[str, Any]) -> str:
+    """What is not all of a set."""
+    scored = f"; scored on at most {config['scored_rows']:,} rows each of validation and test"
+    crop = f"; rows longer than {config['crop']:,} nt are cut to their middle"
+    return (scored if config["scored_rows"] else "") + (crop if config["crop"] else "")
 
 
 def _run_and_print(config: BenchmarkConfig) -> None:

@@ -32,7 +32,7 @@ def of_task(task: Task) -> list[str]:
     if isinstance(division, dict):
         lines += [f"split by {division['how']}", *division.get("said", [])]
     thinned = task.about.get(THINNED, {})
-    if "crop_bp" in thinned:
+    if long == thinned.get("crop_bp"):
         lines.append(f"sequences are cut to their middle {thinned['crop_bp']:,} nt")
     if "scored_rows" in thinned:
         lines.append(f"scored on at most {thinned['scored_rows']:,} rows of each split")

@@ -207,10 +207,12 @@ def test_the_table_says_where_the_encoder_loses() -> None:
     assert benchmark_text.verdicts(rows)[-1].split(" | ")[2:] == [
         "nothing (+0.200)", "frozen BPE, scratch (+0.000)", "k-mers (-0.200)", "CNN (-0.200): it has not converged |",
     ]  # fmt: skip
-    written = {"config": {"rows": 300, "seeds": 2}, "encoder": {"sha256": "e" * 64, "about": {}}, "refused": {}}
+    settings = {"rows": 300, "seeds": 2, "scored_rows": 200, "crop": 0}
+    written = {"config": settings, "encoder": {"sha256": "e" * 64, "about": {}}, "refused": {}}
     assert "bold: the encoder that validation chooses; \\*: has not converged" in "\n".join(
         benchmark._page(written, rows)
     )
+    assert "k-mers 1.5 (longest 1.5), CNN" in benchmark_text.times(rows)
     said = "\n".join(benchmark_text.losses(rows))
     assert "frozen encoder against k-mers: beats it on 0 of 1 sets, cannot be told apart on 0, **loses on 1**" in said
     assert "(`ienhancer_layer1`)" in said

@@ -1,5 +1,6 @@
 """The benchmark's table in Markdown: a line a set, a column a model; and what the encoder is worth beside each."""
 
+import statistics
 from collections.abc import Sequence
 from typing import Any
 
@@ -123,3 +124,12 @@ def losses(rows: Sequence[Row]) -> list[str]:
                 f"on {count['none']}"
             )
     return said
+
+
+def times(rows: Sequence[Row]) -> str:
+    """A sentence: seconds that one arm of each model takes, the median over sets, and the longest."""
+    said = []
+    for name in columns(rows):
+        of = sorted(row["seconds"] for row in rows if model_of(row) == name)
+        said.append(f"{name} {statistics.median(of):.3g} (longest {of[-1]:.3g})")
+    return f"Seconds an arm, the median over sets: {', '.join(said)}."
