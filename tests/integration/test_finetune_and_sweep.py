@@ -142,7 +142,7 @@ def test_a_killed_finetuning_goes_on_to_a_registered_head_and_the_same_command_o
         return client.search_runs([client.get_experiment_by_name("finetuning").experiment_id])
 
     runs = recorded()
-    assert {run.info.run_name for run in runs} == {f"{name} 1" for name in names} and len(runs) == 9
+    assert {run.info.run_name for run in runs} == {f"{name} 1" for name in names} and len(runs) == ARMS
     assert all(run.data.metrics["test_mcc"] <= 1 for run in runs)
 
     def never(*given: object) -> None:
