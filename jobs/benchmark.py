@@ -41,7 +41,7 @@ class BenchmarkConfig:
     checkpoint: str = field(default="", metadata={"help": "encoder's folder; default: the newest"})
     vocabulary: str = field(default="all", metadata={"help": "of the encoder's, one or A,B; all: each"})
     encoder: tuple[str, ...] = field(default=(), metadata={"help": "others' frozen encoders beside it: hf:PATH or ID"})
-    seeds: int = field(default=3, metadata={"help": "seeds of every trial and of the CNN"})
+    seeds: int = field(default=3, metadata={"help": "seeds of every trial, and of baselines that learn"})
     rows: int = field(default=2_000, metadata={"help": "most training rows, drawn anew by each seed"})
     scored_rows: int = field(default=2_000, metadata={"help": "most rows each of validation and test; 0: all"})
     crop: int = field(default=4_000, metadata={"help": "cut longer rows to their middle, in nt; 0: never"})
