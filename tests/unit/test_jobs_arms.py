@@ -99,13 +99,13 @@ def test_changed_predictions_are_refused(name: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("module", "constant", "changed"),
     [
-        (identities, "NUMBERS_VERSION", {"trial", "baseline", "foreign"}),
-        (learning, "PLATEAU", {"trial", "baseline"}),
-        (learning, "LEAST_POINTS", {"trial", "baseline"}),
-        (linear, "PENALTIES", {"trial", "baseline", "foreign"}),
-        (newton, "ITERATIONS", {"trial", "baseline", "foreign"}),
-        (newton, "TOLERANCE", {"trial", "baseline", "foreign"}),
-        (baselines, "KMERS", {"baseline"}),
+        (identities, "NUMBERS_VERSION", {"trial", "network", "linear", "foreign"}),
+        (learning, "PLATEAU", {"trial", "network"}),
+        (learning, "LEAST_POINTS", {"trial", "network"}),
+        (linear, "PENALTIES", {"trial", "linear", "foreign"}),
+        (newton, "ITERATIONS", {"trial", "linear", "foreign"}),
+        (newton, "TOLERANCE", {"trial", "linear", "foreign"}),
+        (baselines, "KMERS", {"linear"}),
     ],
 )
 def test_what_decides_numbers_decides_identities(
@@ -116,15 +116,20 @@ def test_what_decides_numbers_decides_identities(
     def now(vocabulary: str = "v", network: CnnConfig = CnnConfig()) -> dict[str, str]:  # noqa: B008
         return {
             "trial": identities.of_trial(TRIAL, ("e", vocabulary), made),
-            "baseline": identities.of_baseline("CNN", made, 0, 30, network),
+            "network": identities.of_baseline("CNN", made, 0, 30, network),
+            "linear": identities.of_baseline("k-mer logistic", made, 0, 30, network),
             "foreign": identities.of_foreign("hf:them", made, TRIAL),
         }
 
     before = now()
-    assert now("another")["trial"] != before["trial"]
-    assert now(network=CnnConfig(epochs=3))["baseline"] != before["baseline"]
+
+    def changed_to(after: dict[str, str]) -> set[str]:
+        return {name for name, value in after.items() if value != before[name]}
+
+    assert changed_to(now("another")) == {"trial"}
+    assert changed_to(now(network=CnnConfig(epochs=3))) == {"network"}
     monkeypatch.setattr(module, constant, 77)
-    assert {name for name, value in now().items() if value != before[name]} == changed
+    assert changed_to(now()) == changed
 
 
 @pytest.mark.parametrize("kind", ["classification", "multilabel", "regression", "per-base"])

@@ -1,5 +1,6 @@
 """Baselines of every kind of problem: that they learn what they can, and know no strand where there is none."""
 
+import dataclasses
 import random
 from typing import Any
 
@@ -8,7 +9,7 @@ import pytest
 
 from genomics_fm.errors import InputError
 from genomics_fm.genome.alphabet import reverse_complement
-from genomics_fm.tasks import baselines, composition, kmer_features, kmers, rows
+from genomics_fm.tasks import baselines, cnn_baseline, composition, kmer_features, kmers, rows
 from genomics_fm.tasks.cnn_baseline import CnnConfig
 from genomics_fm.tasks.problem import UNLABELLED, Problem
 from genomics_fm.tasks.rows import Rows
@@ -91,6 +92,23 @@ def test_a_network_finds_a_motif_that_is_planted() -> None:
     assert arm.test["mcc"] > 0.9
     assert arm.chosen["rows_seen"] == arm.chosen["updates"] * 32
     assert arm.chosen["converged"] is None  # three evaluations tell nothing
+
+
+def test_a_network_that_learns_no_more_slows_down_and_stops() -> None:
+    problem = Problem("classification", ("without", "with"))
+    rows, checked = planted(200, 1), planted(100, 2)
+    random.Random(0).shuffle(checked.labels)  # no score rises for long
+    patient = dataclasses.replace(LEARNS, fewest_updates=400, most_updates=400, evaluations=80, patience=6)
+    slow, slower = (
+        cnn_baseline.train(problem, rows, checked, 0, dataclasses.replace(patient, decay=decay))
+        for decay in (0.99, 0.01)
+    )
+    assert slow.converged and slower.converged
+    assert slow.updates == 5 * len(slow.scores) < 400
+    assert len(slow.scores) == int(np.argmax(slow.scores)) + 1 + 6
+    assert slow.scores[:4] == slower.scores[:4] and slow.scores != slower.scores
+    with pytest.raises(InputError, match="decay"):
+        CnnConfig(decay=1.0)
 
 
 def test_shuffled_labels_teach_nothing(monkeypatch: pytest.MonkeyPatch) -> None:

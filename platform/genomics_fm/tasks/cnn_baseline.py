@@ -1,7 +1,7 @@
 """Training `convnet.ConvNet` on a task: the baseline that sees letters and needs no pretraining."""
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 import numpy as np
 import torch
@@ -22,7 +22,6 @@ from genomics_fm.tasks.rows import Rows
 
 PREDICTION_BASES = 65_536
 """Bases predicted at once, or one sequence."""
-WARM_UP = 0.1  # share of the updates
 WEIGHT_DECAY = 0.01
 
 
@@ -31,26 +30,33 @@ class CnnConfig:
     """How long and how fast the network learns.
 
     Attributes:
-        learning_rate: highest rate of a linear warm-up and a linear decay, AdamW.
-        epochs: passes over the training rows, within the two bounds that follow.
+        learning_rate: AdamW's, at first.
+        epochs: most passes over the training rows, within the two bounds that follow.
         fewest_updates: however few rows there are.
         most_updates: however many rows there are; a network that needs more is said not to have converged.
         batch_rows: sequences an update.
         evaluations: times the weights are scored on validation; the best are kept.
         patience: evaluations in a row without a better score after which training ends.
+        decay: what the rate is multiplied by after `decay_patience` of them. A rate that fell by a plan instead would
+            make the score rise until the plan ends, and no training would look finished.
+        decay_patience: evaluations in a row without a better score after which the rate falls.
     """
 
     learning_rate: float = 2e-3
-    epochs: int = 10
+    epochs: int = 30
     fewest_updates: int = 300
     most_updates: int = 2000
     batch_rows: int = 64
-    evaluations: int = 10
-    patience: int = 4
+    evaluations: int = 30
+    patience: int = 5
+    decay: float = 0.3
+    decay_patience: int = 3
 
     def __post_init__(self) -> None:
-        for name in ("epochs", "fewest_updates", "most_updates", "batch_rows", "evaluations", "patience"):
-            require(getattr(self, name) >= 1, name, getattr(self, name), "at least 1")
+        for name, value in asdict(self).items():
+            if isinstance(value, int):
+                require(value >= 1, name, value, "at least 1")
+        require(0 < self.decay < 1, "decay", self.decay, "between 0 and 1")
 
     def updates(self, rows: int) -> int:
         """Planned for so many training rows."""
@@ -93,7 +99,9 @@ def train(problem: Problem, train: Rows, validation: Rows, seed: int, config: Cn
         updates, size = config.updates(len(train)), min(config.batch_rows, len(train))
         course = Course(len(train))
         optimizer = torch.optim.AdamW(model.parameters(), lr=config.learning_rate, weight_decay=WEIGHT_DECAY)
-        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: _rate(step, updates))
+        schedule = torch.optim.lr_scheduler.ReduceLROnPlateau(
+            optimizer, "max", config.decay, config.decay_patience - 1, threshold=0.0
+        )
         best, scores, made = {name: value.clone() for name, value in model.state_dict().items()}, [], 0
         for made, (rows, flipped) in enumerate(_batches(problem, len(train), updates, config.batch_rows, seed), 1):
             model.train()
@@ -101,10 +109,10 @@ def train(problem: Problem, train: Rows, validation: Rows, seed: int, config: Cn
             loss = _loss(problem, model, targets, train, rows, flipped)
             loss.backward()
             optimizer.step()
-            schedule.step()
             if made * config.evaluations // updates > (made - 1) * config.evaluations // updates:
                 guess = _predict(problem, model, targets, validation.sequences)
                 scores.append(metrics.evaluate(problem, validation.labels, guess)[problem.metric])
+                schedule.step(scores[-1])
                 course.points.append(Point(made, made * size, loss.item(), scores[-1]))
                 if scores[-1] > max(scores[:-1], default=-np.inf):
                     best = {name: value.clone() for name, value in model.state_dict().items()}
@@ -211,8 +219,3 @@ def _batches(
             order = np.concatenate([order, random.permutation(rows)])
         picked, order = order[: min(size, rows)], order[min(size, rows) :]
         yield picked, (random.random(len(picked)) < 0.5) & (not problem.stranded)
-
-
-def _rate(step: int, updates: int) -> float:
-    warm = max(1, round(WARM_UP * updates))
-    return min((step + 1) / warm, max(0.0, (updates - step) / max(1, updates - warm)))

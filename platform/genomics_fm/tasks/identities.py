@@ -44,8 +44,8 @@ def of_trial(trial: TrialConfig, encoder: tuple[str, str], task: Task, workers: 
 
 def of_baseline(name: str, task: Task, seed: int, cap: int | None, network: CnnConfig) -> str:
     """Of a baseline of `tasks.baselines`."""
-    lengths = [baselines.KMERS, baselines.CONTEXTS]
-    return _hash(task, name, seed, cap, asdict(network), lengths, _ends(), _linear())
+    settings = [asdict(network), _ends()] if name == baselines.CNN else [baselines.KMERS, baselines.CONTEXTS, _linear()]
+    return _hash(task, name, seed, cap, settings)
 
 
 def of_foreign(name: str, task: Task, config: TrialConfig) -> str:
