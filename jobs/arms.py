@@ -167,7 +167,7 @@ def run_foreign(task_folder: Path, name: str, folder: Path, config: TrialConfig)
     done = finished(folder, arm)
     if done is not None:
         return done
-    index = subset_of(task.problem, task.train.labels, 1.0, config.seed, config.cap)
+    index = subset_of(task.problem, task.train, 1.0, config.seed, config.cap)
     if not len(index):
         raise InputError(f"--trial.cap {config.cap}: leaves a class without any row; allow more")
     train, encoder = task.train.take(index), hf_encoder.load(name, config.pooling)

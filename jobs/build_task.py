@@ -25,7 +25,7 @@ class BuildTaskConfig:
 
 
 def _capped(split: Rows, max_rows: int | None, seed: int) -> Rows:
-    return split if max_rows is None else split.take(nested_subset(split.labels, 1.0, seed, max_rows))
+    return split if max_rows is None else split.take(nested_subset(split, 1.0, seed, max_rows))
 
 
 def run(config: BuildTaskConfig, folder: Path | None = None) -> dict[str, Any]:

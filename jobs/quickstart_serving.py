@@ -33,7 +33,7 @@ def check(config: serve.ServeConfig, task: Path, count: int, folder: Path) -> di
         GenomicsFmError: the two disagree by more than 1e-5.
     """
     test = rows.read(task / "test.parquet")
-    chosen = test.take(fractions.nested_subset(test.labels, 1.0, 0, count))
+    chosen = test.take(fractions.nested_subset(test, 1.0, 0, count))
     folder.mkdir(parents=True, exist_ok=True)
     with launch.connect():
         endpoint = serve.run(config)

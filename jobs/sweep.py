@@ -13,7 +13,7 @@ from genomics_fm.errors import EnvironmentFault, InputError
 from genomics_fm.inference.predicted import read_predicted
 from genomics_fm.model.weights import WEIGHTS
 from genomics_fm.tasks import cnn, coding_baselines, comparison, results
-from genomics_fm.tasks.fractions import nested_subset
+from genomics_fm.tasks.fractions import ORDER_VERSION, nested_subset
 from genomics_fm.tasks.rows import Rows
 from genomics_fm.tasks.task import Task, load
 from genomics_fm.tasks.trial_config import Start, TrialConfig
@@ -76,7 +76,7 @@ def planned_arms(config: SweepConfig, learning_rate: float) -> list[ArmConfig]:
 def identity(config: SweepConfig, task: Task) -> str:
     """Short hash of everything that decides the sweep's numbers."""
     settings = {k: v for k, v in dataclasses.asdict(config).items() if k not in NO_INFLUENCE}
-    return sha256_json([settings, sha256_file(Path(config.encoder) / WEIGHTS), task.hashes])[:10]
+    return sha256_json([settings, ORDER_VERSION, sha256_file(Path(config.encoder) / WEIGHTS), task.hashes])[:10]
 
 
 def arm_folder(root: Path, trial: TrialConfig) -> Path:
@@ -89,7 +89,7 @@ def _cross_entropy(labels: np.ndarray, probability: np.ndarray) -> float:
 
 
 def _few(rows: Rows, count: int) -> Rows:
-    return rows.take(nested_subset(rows.labels, 1.0, 0, count))
+    return rows.take(nested_subset(rows, 1.0, 0, count))
 
 
 def _search(what: str, settings: dict[str, Any]) -> tuple[float, list[tuple[float, float]]]:

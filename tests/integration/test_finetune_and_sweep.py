@@ -177,8 +177,8 @@ def test_the_sweep_covers_the_grid_with_equal_updates_and_nested_labels(
     assert result["best"]["validation_mcc"] == max(arm["validation_mcc"] for arm in result["arms"])
     card = load_head(result["best"]["head"]).card
     assert set(card.metrics["baselines"]) == names | {f"{name}, same cap" for name in names}
-    labels = load(task).train.labels
-    few, many = (nested_subset(labels, f, 0, TRIAL.cap) for f in (0.5, 1.0))
+    rows = load(task).train
+    few, many = (nested_subset(rows, f, 0, TRIAL.cap) for f in (0.5, 1.0))
     assert set(few) < set(many)
     client = tracking.client(tracking.resolve_uri(None))
     runs = client.search_runs([client.get_experiment_by_name("sweep").experiment_id])

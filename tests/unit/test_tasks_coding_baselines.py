@@ -103,7 +103,7 @@ def test_run_all() -> None:
 def test_learners_see_only_the_nested_subset(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(baselines, "C_GRID", (0.01,))  # C is chosen with all labels, the rest is not
     train, validation, test = _rows(200, 1), _rows(60, 2), _rows(80, 3)
-    index = nested_subset(train.labels, 0.1, 0)
+    index = nested_subset(train, 0.1, 0)
     seen = set(index.tolist())
 
     def spoilt(which: bool) -> Rows:

@@ -187,7 +187,7 @@ def test_only_the_nested_subset_of_the_capped_rows_is_used(
     monkeypatch.setattr(trial, "train", spy)
     for fraction in (0.25, 0.5, 1.0):
         run(folder, vocabulary, fraction=fraction, cap=32, seed=3)
-        assert used[fraction].sha256 == TRAIN.take(nested_subset(TRAIN.labels, fraction, 3, 32)).sha256
+        assert used[fraction].sha256 == TRAIN.take(nested_subset(TRAIN, fraction, 3, 32)).sha256
     assert [len(used[f]) for f in (0.25, 0.5, 1.0)] == [8, 16, 32]
     assert set(used[0.25].locus) < set(used[0.5].locus) < set(used[1.0].locus) < set(TRAIN.locus)
 

@@ -81,7 +81,7 @@ def run(
     wanted = known if names is None else tuple(names)
     for name in wanted:
         require(name in known, "baseline", name, f"one of {', '.join(known)}")
-    index = subset_of(task.problem, task.train.labels, fraction, seed, cap)
+    index = subset_of(task.problem, task.train, fraction, seed, cap)
     if not len(index):
         raise InputError(f"fraction {fraction}: leaves a class without any row; take more labels")
     train = task.train.take(index)

@@ -157,7 +157,7 @@ def run_all(
     found = []
     for capped in (False, True) if cap is not None and cap < len(train) else (False,):
         for fraction in fractions:
-            index = nested_subset(train.labels, fraction, seed, cap if capped else None)
+            index = nested_subset(train, fraction, seed, cap if capped else None)
             if len(index):
                 cell = _Cell(fraction, capped, index)
                 found += [arms.majority(cell), arms.gc(cell), arms.logistic(cell), arms.open_frame(cell)]

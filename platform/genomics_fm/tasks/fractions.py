@@ -4,9 +4,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from genomics_fm.errors import require
+from genomics_fm.tasks.clusters import cluster
 from genomics_fm.tasks.problem import Problem
-from genomics_fm.tasks.rows import Labels
+from genomics_fm.tasks.rows import Labels, Rows
 
+ORDER_VERSION = 2
+"""Raised by hand where code draws other rows for a fraction; 1 knew no clusters."""
 QUANTILES = 10
 """Strata of a regression."""
 
@@ -25,14 +28,17 @@ def nested_order(labels: NDArray[np.int64], seed: int) -> NDArray[np.int64]:
     return np.concatenate(rows)[np.argsort(np.concatenate(keys), kind="stable")]
 
 
-def nested_subset(labels: NDArray[np.int64], fraction: float, seed: int, cap: int | None = None) -> NDArray[np.int64]:
-    """The first round(fraction * N) indices of the nested order; halves round up.
+def nested_subset(rows: Rows, fraction: float, seed: int, cap: int | None = None) -> NDArray[np.int64]:
+    """The first round(fraction * N) rows of the nested order of classes; halves round up.
+
+    Where the fraction leaves rows out, clusters of like sequences stay together, so that few labels are not fewer
+    still for being the same sequence twice; the last cluster taken may be cut.
 
     Args:
-        labels: of all training rows.
+        rows: all training rows, whose labels are class ids.
         fraction: in (0, 1].
         seed: of the order; the same subset for every model within a seed.
-        cap: N is at most this many rows, the first of the same order.
+        cap: N is at most this many rows, the first of the order of rows.
 
     Returns:
         Indices in order; none when a class would have no row (such a cell is omitted).
@@ -40,11 +46,26 @@ def nested_subset(labels: NDArray[np.int64], fraction: float, seed: int, cap: in
     Raises:
         InputError: the fraction is not in (0, 1].
     """
-    require(0 < fraction <= 1, "fraction", fraction, "a share above 0, at most 1")
-    total = len(labels) if cap is None else min(cap, len(labels))
-    subset = nested_order(labels, seed)[: int(fraction * total + 0.5)]
-    complete = len(np.unique(labels[subset])) == len(np.unique(labels))
+    subset = _first(rows, rows.labels, fraction, seed, cap)
+    complete = len(np.unique(rows.labels[subset])) == len(np.unique(rows.labels))
     return subset if complete else subset[:0]
+
+
+def _first(rows: Rows, stratum_N: NDArray[np.int64], fraction: float, seed: int, cap: int | None) -> NDArray[np.int64]:
+    require(0 < fraction <= 1, "fraction", fraction, "a share above 0, at most 1")
+    order = nested_order(stratum_N, seed)[:cap]
+    if fraction == 1:
+        return order
+    together = _together(order, cluster([rows.sequences[row] for row in order]))
+    return together[: int(fraction * len(order) + 0.5)]
+
+
+def _together(order: NDArray[np.int64], unit_N: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Rows of a unit one after the other, where the one of the lowest index stood, whatever its size; `unit_N` is of
+    the rows as they stand in the order."""
+    by_index = np.lexsort((order, unit_N))
+    first_U = by_index[np.unique(unit_N[by_index], return_index=True)[1]]
+    return order[np.lexsort((order, first_U[unit_N]))]
 
 
 def strata(problem: Problem, labels: Labels) -> NDArray[np.int64]:
@@ -82,15 +103,11 @@ def _deciles(labels_NC: Labels) -> NDArray[np.int64]:
     return found_N
 
 
-def subset_of(
-    problem: Problem, labels: Labels, fraction: float, seed: int, cap: int | None = None
-) -> NDArray[np.int64]:
+def subset_of(problem: Problem, rows: Rows, fraction: float, seed: int, cap: int | None = None) -> NDArray[np.int64]:
     """`nested_subset` of rows of any problem; only where rows are classes must each class keep a row."""
     if problem.kind == "classification":
-        return nested_subset(labels, fraction, seed, cap)
-    require(0 < fraction <= 1, "fraction", fraction, "a share above 0, at most 1")
-    total = len(labels) if cap is None else min(cap, len(labels))
-    return nested_order(strata(problem, labels), seed)[: int(fraction * total + 0.5)]
+        return nested_subset(rows, fraction, seed, cap)
+    return _first(rows, strata(problem, rows.labels), fraction, seed, cap)
 
 
 def evaluated(problem: Problem, labels: Labels, rows: int) -> NDArray[np.int64]:

@@ -6,7 +6,7 @@ from typing import Any
 
 from genomics_fm.artefacts import sha256_json
 from genomics_fm.model.weights import encoder_about
-from genomics_fm.tasks import baselines, hf_encoder, learning, linear, newton
+from genomics_fm.tasks import baselines, fractions, hf_encoder, learning, linear, newton
 from genomics_fm.tasks.cnn_baseline import CnnConfig
 from genomics_fm.tasks.task import Task
 from genomics_fm.tasks.trial_config import SCORED_IN, TrialConfig
@@ -39,6 +39,8 @@ def of_trial(trial: TrialConfig, encoder: tuple[str, str], task: Task, workers: 
     if trial.precision != SCORED_IN:
         settings["scored_in"] = SCORED_IN
     draws = [workers, trial.batch_tokens] if trial.how == "lora" else []
+    if trial.fraction < 1:
+        draws.append(fractions.ORDER_VERSION)
     return _hash(task, "trial", encoder, settings, _ends(), _linear(), *draws)
 
 

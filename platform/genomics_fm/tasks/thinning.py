@@ -58,7 +58,7 @@ def fewer_scored(task: Task, most: int, seed: int) -> Task:
         rows = splits.get(split)
         if rows is None or len(rows) <= most:
             continue
-        kept = np.sort(fractions.subset_of(task.problem, rows.labels, 1.0, seed, most))
+        kept = np.sort(fractions.subset_of(task.problem, rows, 1.0, seed, most))
         if not len(kept):
             raise InputError(f"--scored-rows {most}: leaves a class of {split} without any row; allow more")
         splits[split] = rows.take(kept)

@@ -116,7 +116,7 @@ def run(
     """
     set_deterministic(config.threads)
     started = time.perf_counter()
-    subset = subset_of(task.problem, task.train.labels, config.fraction, config.seed, config.cap)
+    subset = subset_of(task.problem, task.train, config.fraction, config.seed, config.cap)
     if len(subset) == 0:
         raise InputError(f"fraction {config.fraction}: leaves a class without any row; take more labels")
     rows = task.train.take(np.sort(subset) if config.how == "probe" else subset)
