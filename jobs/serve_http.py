@@ -73,6 +73,7 @@ class ServedHead:
 
     def describe(self) -> dict[str, Any]:
         card = self.head.card
+        decided = card.problem.names[1:] if card.problem.binary else card.problem.names
         return self.identity() | {
             "kind": card.problem.kind,
             "labels": list(card.problem.names),
@@ -81,6 +82,7 @@ class ServedHead:
             "training_length_bp": list(card.length_bp),
             "accepted_length_bp": [MIN_LENGTH_BP, self.head.familiar.most_bp],
             "stranded": card.problem.stranded,
+            "thresholds": None if card.thresholds is None else dict(zip(decided, card.thresholds, strict=True)),
             "metric": card.metric,
             "metrics": card.metrics,
             "audit": card.audit,

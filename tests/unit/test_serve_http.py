@@ -233,6 +233,7 @@ def test_health_model_and_openapi(client, served):
     assert model["labels"] == ["intergenic", "coding"]
     assert model["head_sha256"] == served.head.sha256
     assert model["input_length_bp"] == 200
+    assert model["thresholds"] is None
     openapi = client.get("/openapi.json").text
     assert '"maxLength":2000' in openapi
 
@@ -258,6 +259,20 @@ def test_heads_of_other_kinds_are_served(tmp_path, problem):
     assert '"maxLength":2400' in client.get("/openapi.json").text
     assert client.post("/v1/predict", json={"sequences": ["A" * 2400]}).status_code == 200
     assert_problem(client.post("/v1/predict", json={"sequences": ["A" * 2401]}), 422)
+
+
+@pytest.mark.parametrize(
+    ("problem", "thresholds"),
+    [(Problem("classification", ("no", "yes")), {"yes": 0.4}),
+     (Problem("multilabel", ("open", "bound")), {"open": 0.4, "bound": 0.7})],
+    ids=["classes", "labels"],
+)  # fmt: skip
+def test_thresholds_are_told_by_name(tmp_path, problem, thresholds):
+    folder = write_head(
+        tmp_path, problem=problem, prevalence=(0.3, 0.7), rows=rows_of(problem), thresholds=tuple(thresholds.values())
+    )
+    client = make_client(ServedHead(load_head(folder), "any", "1"))
+    assert client.get("/v1/model").json()["thresholds"] == thresholds
 
 
 def test_a_prior_shifts_probabilities_and_null_is_none(client, served):
