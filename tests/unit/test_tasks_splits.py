@@ -3,6 +3,7 @@
 import dataclasses
 import random
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from genomics_fm.errors import InputError
 from genomics_fm.tasks import audit, parts, splits, task
 from genomics_fm.tasks.labelled import Labelled
 from genomics_fm.tasks.problem import UNLABELLED, Kind, Problem
+from genomics_fm.tasks.read_table import read_table
 from genomics_fm.tasks.rows import Rows, of_bases
 
 PROBLEM = Problem("classification", ("0", "1"))
@@ -298,3 +300,12 @@ def test_training_rows_without_a_class_of_any_base_are_refused() -> None:
     rows = dataclasses.replace(plain.rows, labels=bases)
     with pytest.raises(InputError, match="no base of train has a class"):
         splits.divide(Labelled(rows, Problem("per-base", ("i", "e")), split=plain.split))
+
+
+def test_the_example_is_divided_by_chromosome() -> None:
+    labelled = read_table(str(Path(__file__).parents[2] / "examples" / "labels.csv"))
+    made = splits.divide(labelled)
+    assert np.bincount(labelled.rows.labels).tolist() == [250, 250]
+    assert (made.about["split"]["how"], made.about["audit"]["grade"]) == ("contig", "none")
+    contigs = [{locus.split(":")[0] for locus in rows.locus} for rows in made.splits.values()]
+    assert sum(map(len, contigs)) == len(set.union(*contigs)) > 10
