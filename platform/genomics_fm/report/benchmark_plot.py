@@ -8,9 +8,8 @@ from genomics_fm.report.markup import Html, join, svg_box, tag
 from genomics_fm.report.svg import linear, marker, nice_ticks, segment, text
 
 Row = dict[str, Any]
-WIDTH, LEFT, RIGHT, TOP, LINE = 960.0, 250.0, 20.0, 84.0, 36.0
-BOTTOM = 48.0
-_BAND = 30.0  # px that the marks of one set share
+WIDTH, LEFT, RIGHT, TOP, BOTTOM = 960.0, 250.0, 20.0, 84.0, 48.0
+_APART, _BETWEEN = 7.5, 10.0  # px from mark to mark of one set, and from set to set beside that
 _LOOK = {
     "nothing": ("circle", "majority", True),
     "GC, length": ("square", "gc", False),
@@ -40,25 +39,25 @@ def picture(rows: Sequence[Row]) -> str:
     names = columns(rows)
     low = min([0.0, *(row["low"] for row in rows if row["low"] is not None)])
     x = linear((max(low, -1.0), 1.0), (LEFT, WIDTH - RIGHT))
-    height = TOP + LINE * len(sets) + BOTTOM
-    parts = [_scale(x, low, height), _legend(names, rows)]
-    for place, one in enumerate(sets):
-        middle = TOP + LINE * (place + 0.5)
+    drawn, top = [], TOP
+    for one in sets:
         of = {model_of(row): row for row in reversed([row for row in rows if row["set"] == one])}
-        metric = next(iter(of.values()))["metric"]
-        parts += [text(LEFT - 12, middle + 4, f"{one} ({metric})", "name", "end"),
-                  segment(LEFT, middle + LINE / 2, WIDTH - RIGHT, middle + LINE / 2, "grid")]  # fmt: skip
-        shown = [name for name in names if name in of]
-        apart = _BAND / len(shown)
-        for number, name in enumerate(shown):
-            parts.append(_mark(of[name], name, x, middle + (number - (len(shown) - 1) / 2) * apart))
+        metric = next(iter(of.values()))["metric"].upper()
+        bottom = top + _APART * (len(of) - 1) + _BETWEEN
+        drawn += [text(LEFT - 12, (top + bottom) / 2 + 4, f"{one} ({metric})", "name", "end"),
+                  segment(LEFT, bottom, WIDTH - RIGHT, bottom, "grid")]  # fmt: skip
+        for number, name in enumerate(name for name in names if name in of):
+            drawn.append(_mark(of[name], name, x, top + _BETWEEN / 2 + number * _APART))
+        top = bottom
+    height = top + BOTTOM
+    parts = [_scale(x, low, height), _legend(names, rows), *drawn]
     colours = "".join(
         f".s-{key}{{stroke:{value}}}.s-{key}.mark:not(.hollow){{fill:{value}}}" for key, value in _COLOURS.items()
     )
     white = tag("rect", x=0, y=0, width=WIDTH, height=height, fill="#fff")
-    drawn = svg_box(WIDTH, height, "plot", "Test scores of all models on all sets",
+    plot = svg_box(WIDTH, height, "plot", "Test scores of all models on all sets",
                     tag("style", Html(_STYLE + colours)), white, *parts)  # fmt: skip
-    return drawn.replace("<svg ", f'<svg xmlns="http://www.w3.org/2000/svg" width="{WIDTH:g}" height="{height:g}" ', 1)
+    return plot.replace("<svg ", f'<svg xmlns="http://www.w3.org/2000/svg" width="{WIDTH:g}" height="{height:g}" ', 1)
 
 
 def _scale(x: Any, low: float, height: float) -> Html:

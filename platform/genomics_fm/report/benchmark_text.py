@@ -131,5 +131,9 @@ def times(rows: Sequence[Row]) -> str:
     said = []
     for name in columns(rows):
         of = sorted(row["seconds"] for row in rows if model_of(row) == name)
-        said.append(f"{name} {statistics.median(of):.3g} (longest {of[-1]:.3g})")
+        said.append(f"{name} {_seconds(statistics.median(of))} (longest {_seconds(of[-1])})")
     return f"Seconds an arm, the median over sets: {', '.join(said)}."
+
+
+def _seconds(value: float) -> str:
+    return f"{value:.1f}" if value < 9.95 else f"{value:.0f}"
