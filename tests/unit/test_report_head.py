@@ -112,6 +112,13 @@ def test_every_kind_of_problem_has_a_small_page(kind: Kind) -> None:
     assert "Not converged" not in page.text, "of the trials all have"
 
 
+def test_a_cap_on_training_rows_is_told() -> None:
+    record = record_of(task_of("classification"))
+    for there, words in ((60, "60 rows for training"), (17_100, "60 of 17,100 rows for training")):
+        record.result["rows"]["train"] = there
+        assert words in " ".join(Page(head_page(record)).text.split())
+
+
 def test_what_comes_from_the_data_is_escaped() -> None:
     task = task_of("classification")
     rows = {split: dataclasses.replace(of, locus=[f"{HOSTILE}{i}" for i in range(len(of))])

@@ -99,12 +99,14 @@ def _tiles(record: HeadRecord) -> Html:
     made = [(number(head["test"][metric]), f"test {record.metric}, 95 % {ends[0]} to {ends[1]}")]
     if result["clean"] is not None:
         made.append((number(result["clean"]), "without test rows that are in training"))
+    rows = result["rows"]["train"]
+    of = f"of {count(rows)} " if head["labels_seen"] < rows else ""
     rivals = sorted(result["comparisons"], key=lambda one: -one["score"])
     if rivals:
         made.append((number(rivals[0]["score"]), f"{rivals[0]['name']}, best of {len(rivals)} rivals on test"))
     made += [
         (str(result["audit"].get("grade", ABSENT)), "leak grade (A: in training, B: seen unlabelled, C: related)"),
-        (count(result["rows"]["train"]), f"rows for training, {count(result['rows']['test'])} for test"),
+        (count(head["labels_seen"]), f"{of}rows for training, {count(result['rows']['test'])} for test"),
         (_YES[head["converged"]], f"converged; {count(head['rows_seen'])} rows seen"),
     ]
     return tag("ul", *(tag("li", tag("b", b), tag("span", s)) for b, s in made), class_="tiles")
