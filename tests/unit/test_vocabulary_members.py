@@ -2,6 +2,7 @@
 
 import itertools
 import time
+from collections.abc import Iterable
 
 import pytest
 
@@ -60,23 +61,30 @@ def test_training_says_how_far_it_is_and_repeats(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(vocabulary_members, "LOOK_SECONDS", 0.01)
     texts = [dna(4_000, seed) for seed in range(10)]
     trained = BpeVocabulary.train
+    seen: list[Training] = []
 
-    def slowly(reading: object, size: int) -> BpeVocabulary:
+    def wait_until_said(read: int) -> None:
+        until = time.monotonic() + 30
+        while read not in [step.read for step in seen] and time.monotonic() < until:
+            time.sleep(0.005)
+
+    def slowly(reading: Iterable[str], size: int) -> BpeVocabulary:
         read = []
-        for text in reading:  # type: ignore[attr-defined]
+        for text in reading:
             read.append(text)
-            time.sleep(0.02)
-        time.sleep(0.05)
+            if len(read) == 4:
+                wait_until_said(12_000)  # the fourth counts once it is done with
+        wait_until_said(40_000)
         return trained(read, size)
 
     monkeypatch.setattr(BpeVocabulary, "train", slowly)
     steps = train({"bpe": 100, "kmer": KmerVocabulary(3)}, texts)
-    seen: list[Training] = []
     with pytest.raises(StopIteration) as end:
         for _ in itertools.count():
             seen.append(next(steps))
     assert end.value.value == {"bpe": trained(texts, 95), "kmer": KmerVocabulary(3)}
     read = [step.read for step in seen]
-    assert read == sorted(read) and 0 < read[len(read) // 4] < read[-1] == 40_000
+    assert read == sorted(read) and read[-1] == 40_000
+    assert 12_000 in read
     assert any("of 40,000 nt read: " in str(step) for step in seen)
     assert any("40,000 nt read, merging for" in str(step) for step in seen)

@@ -199,7 +199,9 @@ def mcc(labels: Labels, predicted: Labels) -> float:
     """Matthews correlation coefficient, any number of classes; 0 when all labels or predictions are equal."""
     from sklearn.metrics import matthews_corrcoef
 
-    return float(matthews_corrcoef(labels, predicted)) if len(labels) else 0.0
+    if len(np.unique(labels)) < 2:  # sklearn says 0, too, and warns
+        return 0.0
+    return float(matthews_corrcoef(labels, predicted))
 
 
 def _mcc_of_two(positive: NDArray[np.bool_], predicted: NDArray[np.bool_]) -> float:
