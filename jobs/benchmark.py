@@ -35,7 +35,7 @@ class BenchmarkConfig:
     data_root: str = field(default="", metadata={"help": "folder of published sets; default: $GENOMICS_FM_DATA"})
     tasks: tuple[str, ...] = field(default=(), metadata={"help": "sets; default: all that the folder holds"})
     full: tuple[str, ...] = field(
-        default=("gue_prom_core_tata", "gue_human_tf_0", "gue_mouse_0", "ienhancer_layer1"),
+        default=("gue_prom_core_tata", "gue_human_tf_0", "gue_mouse_0", "mrl_human_utr"),
         metadata={"help": "sets on which the whole encoder is trained as well"},
     )
     checkpoint: str = field(default="", metadata={"help": "encoder's folder; default: the newest"})
