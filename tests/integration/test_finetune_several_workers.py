@@ -24,7 +24,7 @@ from tests.corpora import dna
 from tests.processes import descendants
 from tests.unit.trial_tasks import encoder, task_of
 
-TRIAL = TrialConfig(vocabulary="kmer", updates=20, batch_rows=10, evaluations=4, class_weights=True, evaluation_rows=30)
+TRIAL = TrialConfig(vocabulary="kmer", updates=60, batch_rows=10, evaluations=4, class_weights=True, evaluation_rows=30)
 
 
 def lose_a_worker(folder: Path, seen: list[str], ended: threading.Event) -> None:
