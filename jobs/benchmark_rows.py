@@ -97,7 +97,9 @@ def _row(
 
 def _outcome(head: dict[str, Any], rival: dict[str, Any], decisive: dict[str, Any]) -> str:
     """What may be said of the head against a rival, as `finetune_result.verdict` does."""
-    if decisive["interval"] is None or decisive["blocks"] < bootstrap.FEWEST_BLOCKS:
+    if decisive["difference"] is None:
+        return f"none: the test rows that are not in training are {'of one class' if decisive['rows'] else 'none'}"
+    if decisive["blocks"] < bootstrap.FEWEST_BLOCKS:
         return "none: too few independent test rows"
     if head["converged"] is not True:
         known = "has not" if head["converged"] is False else "may not have"

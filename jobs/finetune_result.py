@@ -78,14 +78,21 @@ def compared(task: Task, root: Path, plan: Sequence[Planned], found: Sequence[Ar
 def _differences(
     task: Task, mine: Predicted, theirs: Mapping[str, Predicted], rows: NDArray[np.int64]
 ) -> dict[str, dict[str, Any]]:
-    """Of some test rows, by rival: `rows`, and a `comparison.Difference` as JSON; None of all where there are none."""
+    """Of some test rows, by rival: `rows` and a `comparison.Difference` as JSON, all None where they tell nothing."""
     test = task.test
-    if not len(rows):
+    if not _tell(task, rows):
         nothing = dict.fromkeys(("difference", "interval", "p", "p_adjusted", "sign"))
-        return {name: {"rows": 0, "blocks": 0, **nothing} for name in theirs}
+        blocks = len(np.unique(test.block[rows]))
+        return {name: {"rows": len(rows), "blocks": blocks, **nothing} for name in theirs}
     others = {name: one.predictions[rows] for name, one in theirs.items()}
     found = comparison.compare(task.problem, test.labels[rows], mine.predictions[rows], others, test.block[rows])
     return {name: {"rows": len(rows), **one.to_json()} for name, one in found.items()}
+
+
+def _tell(task: Task, rows: NDArray[np.int64]) -> bool:
+    """Whether models can be told apart on some test rows: there are any, and of more than one class."""
+    of_classes = task.problem.kind == "classification"
+    return len(rows) > 0 and (not of_classes or len(np.unique(task.test.labels[rows])) > 1)
 
 
 def predictions(task: Task, folder: Path) -> Predicted:
@@ -94,9 +101,9 @@ def predictions(task: Task, folder: Path) -> Predicted:
 
 
 def clean_score(task: Task, predicted: Predicted) -> float | None:
-    """The metric without test rows that are in training, too; None where there are none such, or no others."""
+    """The metric without test rows that are in training, too; None where there are none, or others tell nothing."""
     rows = audit.clean_rows(task)
-    if not 0 < len(rows) < len(task.test):
+    if len(rows) == len(task.test) or not _tell(task, rows):
         return None
     found = metrics.evaluate(task.problem, task.test.labels[rows], predicted.predictions[rows])
     return found[task.problem.metric]
@@ -138,9 +145,11 @@ def verdict(head: Arm, comparisons: Sequence[Arm]) -> list[str]:
         known = "has not converged" if head["converged"] is False else "may not have converged: nobody looked"
         return [f"no verdict: the head {known}; train longer (--passes, --trial.updates) before you compare it"]
     decisive = [one["clean"] or one for one in comparisons]
-    if decisive and (few := decisive[0])["blocks"] < bootstrap.FEWEST_BLOCKS:  # all answer the same rows
-        if not few["rows"]:
-            return ["no verdict: every test row is in training, too; divide the rows anew (--divide cluster)"]
+    if decisive and decisive[0]["difference"] is None:  # all answer the same rows
+        left = "the test rows that are not in training are of one class"
+        why = left if decisive[0]["rows"] else "every test row is in training, too"
+        return [f"no verdict: {why}; divide the rows anew (--divide cluster)"]
+    if decisive and (few := decisive[0])["blocks"] < bootstrap.FEWEST_BLOCKS:
         least = f"fewer than {bootstrap.FEWEST_BLOCKS}; give more rows, or divide them another way"
         return [f"no verdict: {few['rows']:,} test rows of {few['blocks']} independent clusters or places, {least}"]
     if not comparisons:

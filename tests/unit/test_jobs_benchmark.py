@@ -191,6 +191,10 @@ def test_nothing_is_said_of_what_cannot_be_said() -> None:
     unknown = result(head={"name": "pretrained bpe probe", "metric": "mcc", "converged": None})
     rows = benchmark_rows.rows_of(ENTRY, "probe", unknown, (200, 200))
     assert {row["outcome"] for row in rows} == {"", "none: the head may not have converged"}
+    of_one_class = {"rows": 60, "blocks": 50, **dict.fromkeys(("difference", "interval", "p_adjusted", "sign"))}
+    alike = result(comparisons=[rival("majority", 0, clean=of_one_class)])
+    rows = benchmark_rows.rows_of(ENTRY, "probe", alike, (200, 200))
+    assert {row["outcome"] for row in rows} == {"", "none: the test rows that are not in training are of one class"}
     few = result(comparisons=[rival("majority", 0, clean={**rival("", 0), "blocks": 9})])
     rows = benchmark_rows.rows_of(ENTRY, "probe", few, (200, 200))
     assert {row["outcome"] for row in rows} == {"", "none: too few independent test rows"}

@@ -117,7 +117,8 @@ def test_a_verdict_is_plain(one: dict[str, Any], said: str) -> None:
     [
         (against(0.1, 0.3, blocks=9), "60 test rows of 9 independent clusters or places, fewer than 10"),
         (against(0.1, 0.3, clean=against(0.1, 0.3, blocks=1)), "60 test rows of 1 independent"),
-        (against(0.1, 0.3, clean={"rows": 0, "blocks": 0}), "every test row is in training"),
+        (against(0.1, 0.3, clean={"rows": 0, "blocks": 0, "difference": None}), "every test row is in training"),
+        (against(0.1, 0.3, clean={"rows": 60, "blocks": 50, "difference": None}), "not in training are of one class"),
     ],
 )
 def test_nothing_is_said_of_too_few_blocks(one: dict[str, Any], said: str) -> None:
@@ -171,6 +172,10 @@ def test_leaked_rows_do_not_decide(tmp_path: Path) -> None:
     assert [one["clean"] for one in compared([])] == [None, None]
     nothing = {"difference": None, "interval": None, "p": None, "p_adjusted": None, "sign": None}
     assert compared([*range(36)])[0]["clean"] == {"rows": 0, "blocks": 0, **nothing}
+    of_others = np.flatnonzero(made.test.labels != 1)
+    left = compared(of_others.tolist())[0]
+    assert left["clean"] == {"rows": 36 - len(of_others), "blocks": left["clean"]["blocks"], **nothing}
+    assert left["clean"]["blocks"] > 0 and left["score_clean"] is None
 
 
 def test_a_head_of_two_classes_tells_from_where_it_answers_the_second(tmp_path: Path) -> None:
