@@ -84,7 +84,7 @@ def run(config: BenchmarkConfig) -> dict[str, Any]:
             try:
                 rows += _one(config, data, encoder, name, how)
             except InputError as error:
-                refused[name] = str(error)
+                refused[name] = str(error).replace(f"{data}/", "")
                 say(f"[benchmark] {name} left out: {error}")
             result = _written(folder, config, encoder, rows, refused, clock.seconds)
     if not rows:
