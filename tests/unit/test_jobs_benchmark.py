@@ -68,7 +68,7 @@ def test_what_no_set_can_be_run_with_ends_at_once_and_not_with_success(
         raise InputError(f"{root}/set.csv: too few rows")
 
     monkeypatch.setattr(benchmark, "_one", refuse)
-    with pytest.raises(InputError, match="no set could be run; ienhancer_layer1: set.csv: too few rows"):
+    with pytest.raises(InputError, match=r"no set could be run; ienhancer_layer1: set\.csv: too few rows"):
         benchmark.run(BenchmarkConfig(root, full=()))
 
 
