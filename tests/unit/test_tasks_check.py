@@ -49,6 +49,15 @@ def test_what_a_table_holds(table: str) -> None:
     assert "equal sequences with different labels (t.csv:84 and t.csv:114, …)" in said
 
 
+@pytest.mark.parametrize(("contigs", "said"), [(1, "lie: on 1 contig\n"), (3, "lie: on 3 contigs\n"), (9, "")])
+def test_where_rows_lie(tmp_path: Path, contigs: int, said: str) -> None:
+    rows = [f"{_drawn(60, n)},{n % 2},chr{n % contigs},{n},{n + 60}" for n in range(60)]
+    path = tmp_path / "t.csv"
+    path.write_text("\n".join(["sequence,label,chrom,start,end", *rows]) + "\n")
+    result = call(str(path))
+    assert said in result.stdout if said else "where they lie" not in result.stdout
+
+
 def test_counts_of_several_files_are_summed(table: str) -> None:
     found = read_table(table)
     several = {"train": {"rows": 3, "lower": 1}, "test": {"rows": 4}, "places_repeated": {"left_out": 2}}

@@ -16,6 +16,7 @@ from genomics_fm.cli import app
 from genomics_fm.errors import InputError
 from genomics_fm.genome.alphabet import reverse_complement
 from genomics_fm.tasks.layout import Layout
+from genomics_fm.tasks.parts import places
 from genomics_fm.tasks.read_table import read_bed_labels, read_classes, read_table
 
 A, B, C, D = "ACGTACGTACGG", "TTGACCAGTACA", "GGGCATTTACAG", "CATCATTAGGAC"
@@ -44,7 +45,7 @@ PLAIN = lines(f"{A},1", f"{B},0", f"{C},1")
     ("name", "data"),
     [
         ("t.csv", PLAIN.encode()),
-        ("t.csv.gz", gzip.compress(PLAIN.encode())),
+        ("t.csv.gz", gzip.compress(PLAIN.encode(), mtime=0)),
         ("t.tsv", PLAIN.replace(",", "\t").encode()),
         ("t.csv", PLAIN.replace(",", "\t").encode()),
         ("t.csv", PLAIN.replace("\n", "\r\n").encode()),
@@ -106,6 +107,21 @@ def test_splits_groups_and_loci_are_kept(tmp_path: Path) -> None:
     assert found.split == ["train", "dev", "test"] and found.rows.block.tolist() == [0, 1, 0]
     assert found.rows.locus == ["chr2:5-17:-", "chr2:40-52:+", "x:0-12:+"]
     assert read_table(path, Layout(split="")).split is None
+
+
+def test_places_beside_sequences_say_where_rows_lie(tmp_path: Path) -> None:
+    rows = [f"{A},1,chr2,5,17,-", f"{B},0,chr2,5,17,-", f"{C},1,x,0,12,+", f"{D},0,x,0,12,", f"{A},1,x,0,12,"]
+    path = write(tmp_path, lines(*rows, header="sequence,label,chrom,start,end,strand"))
+    loci = ["chr2:5-17:-", "chr2:5-17:-#3", "x:0-12:+", "x:0-12:.", "x:0-12:.#6"]
+    assert read_table(path).rows.locus == loci and read_table(path).rows.sequences == [A, B, C, D, A]
+    found = places(loci * 4)
+    assert found and found.names == ("chr2", "x") and found.start.tolist() == [5, 5, 0, 0, 0] * 4
+
+
+def test_a_locus_column_counts_before_places(tmp_path: Path) -> None:
+    rows = [f"{A},1,chr2,5,17,y:1-9", f"{B},0,chr2,5,17,y:2-9"]
+    path = write(tmp_path, lines(*rows, header="sequence,label,chrom,start,end,locus"))
+    assert read_table(path).rows.locus == ["y:1-9:+", "y:2-9:+"]
 
 
 def test_contradicting_rows_go_together_with_what_they_contradict(tmp_path: Path) -> None:
@@ -218,6 +234,16 @@ MALFORMED: dict[str, tuple[str | bytes, list[str], str]] = {
     "no split": (lines(f"{A},1,train", f"{B},0,", header="sequence,label,split"), [], ":3: column 'split': no split; "),
     "no group": (lines(f"{A},1,a", f"{B},0,", header="sequence,label,group"), [], ":3: column 'group': no group; "),
     "no locus": (lines(f"{A},1,chr1", f"{B},0,", header="sequence,label,locus"), [], ":2: column 'locus': 'chr1'; "),
+    "a place without a contig": (
+        lines(f"{A},1,chr1,1,9", f"{B},0,,1,9", header="sequence,label,chrom,start,end"),
+        [],
+        ":3: column 'chrom': no contig; ",
+    ),
+    "a position beside a sequence": (
+        lines(f"{A},1,chr1,1,9", f"{B},0,chr1,.,9", header="sequence,label,chrom,start,end"),
+        [],
+        ":3: column 'start': '.' is no position; ",
+    ),
     "locus twice": (
         lines(f"{A},1,c:1-9", f"{B},0,c:1-9:+", header="sequence,label,locus"),
         [],

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from genomics_fm.tasks import clusters
+from genomics_fm.tasks import clusters, parts
 from genomics_fm.tasks.labelled import Labelled
 from genomics_fm.tasks.problem import Problem
 from genomics_fm.tasks.read_table import CHANGES
@@ -29,9 +29,11 @@ def summary(labelled: Labelled) -> dict[str, Any]:
     Returns:
         `kind`, `names`, `stranded`, `metric`, `rows`, `answers` (a row a class, label or target), `splits`, `length_bp`
         and `gc` (minimum, median, maximum), `n_share`, `counts` (of the reader: duplicates, conflicts, letters changed
-        …), `clusters` of near-duplicates (R12; None above `MAX_CLUSTERED` rows), `warnings`.
+        …), `contigs` (on which the rows lie; 0 unless all say where, and on few), `clusters` of near-duplicates (R12;
+        None above `MAX_CLUSTERED` rows), `warnings`.
     """
     rows, problem = labelled.rows, labelled.problem
+    places = parts.places(rows.locus)
     lengths = np.fromiter(map(len, rows.sequences), np.int64, len(rows))
     gc = np.array([sequence.count("G") + sequence.count("C") for sequence in rows.sequences]) / np.maximum(lengths, 1)
     unknown = sum(sequence.count("N") for sequence in rows.sequences)
@@ -47,6 +49,7 @@ def summary(labelled: Labelled) -> dict[str, Any]:
         "gc": _spread(np.round(gc, 4)),
         "n_share": round(unknown / max(1, int(lengths.sum())), 6),
         "counts": dict(_flat(labelled.about.get("counts", {}))),
+        "contigs": len(places.names) if places else 0,
         "clusters": _clusters(rows.sequences),
     }
     return found | {"warnings": _warnings(labelled, found, lengths, gc)}
@@ -65,6 +68,8 @@ def text(found: dict[str, Any]) -> str:
         f"  {counts.get('duplicates', 0):,} duplicates, {counts.get('conflicts', 0):,} rows that contradict another "
         f"({counts.get('conflicts_left_out', 0):,} left out), {_near(found['clusters'])}",
     ]
+    if contigs := found["contigs"]:
+        lines.append(f"  all rows say where they lie: on {contigs:,} contig{'s' * (contigs > 1)}")
     if found["splits"]:
         lines.append("  splits of the source: " + ", ".join(f"{name} {n:,}" for name, n in found["splits"].items()))
     if changed := [f"{counts[name]:,} {_CHANGED[name]}" for name in CHANGES if counts.get(name)]:

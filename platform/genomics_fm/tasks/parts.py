@@ -23,7 +23,8 @@ OVERFULL, UNDERFULL = 1.25, 0.5
 LARGEST_OF_PART = 0.2
 """A group with more of a carved part's rows than this stays where it is."""
 
-LOCUS = re.compile(r"(.+):(\d+)-(\d+):[+.-]")
+LOCUS = re.compile(r"(.+):(\d+)-(\d+):([+.-](?:#\d+)?)")
+"""As `Rows.locus`: contig, start, end, and strand with the line of its table where other rows lie at the same place."""
 
 
 @dataclass(frozen=True)
@@ -53,7 +54,7 @@ def places(locus: Sequence[str]) -> Places | None:
     matches = [match for match in found if match]
     if not matches or len(matches) < len(found):
         return None
-    contig, start, end = zip(*(match.groups() for match in matches), strict=True)
+    contig, start, end = zip(*(match.group(1, 2, 3) for match in matches), strict=True)
     names, numbers = np.unique(contig, return_inverse=True)
     if len(found) < LEAST_ROWS_A_CONTIG * len(names):
         return None

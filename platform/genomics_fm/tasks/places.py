@@ -120,7 +120,7 @@ def cut(table: Table, genome: Genome, layout: Layout) -> Cut:
         InputError: a position or strand that is none, a place outside of its contig, or a contig that is not there.
     """
     contigs = table.column(contig_column(table))
-    starts, ends = _positions(table)
+    starts, ends = positions(table)
     strands = _strands(table, layout)
     rows_of: dict[str, list[int]] = {}
     for row, name in enumerate(contigs):
@@ -148,7 +148,12 @@ def cut(table: Table, genome: Genome, layout: Layout) -> Cut:
     return Cut(sequences, locus, renamed)
 
 
-def _positions(table: Table) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def positions(table: Table) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """(N,) starts and (N,) ends of a table of places, 0-based half-open.
+
+    Raises:
+        InputError: one that is no whole number, or a start that is not before its end.
+    """
     found = []
     for name in (START, END):
         column = table.column(name)

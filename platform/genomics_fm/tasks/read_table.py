@@ -18,7 +18,7 @@ from genomics_fm.tasks import table as tables
 from genomics_fm.tasks.labelled import Labelled
 from genomics_fm.tasks.labels import is_missing, problem_of
 from genomics_fm.tasks.layout import PLAIN, Layout
-from genomics_fm.tasks.places import Genome, contig_column, cut, read_bed_table
+from genomics_fm.tasks.places import STRANDS, Genome, contig_column, cut, positions, read_bed_table
 from genomics_fm.tasks.problem import Problem
 from genomics_fm.tasks.repeats import Repeats, contradict, repeats
 from genomics_fm.tasks.rows import Rows
@@ -34,7 +34,8 @@ _PLAIN = b"ACGTN"
 def read_table(location: str, layout: Layout = PLAIN, genome: str | None = None) -> Labelled:
     """Labelled rows of a CSV, TSV or Parquet file, plain or compressed.
 
-    A table has a column of sequences; or contig, start and end (0-based, half-open), and then needs a genome.
+    A table has a column of sequences; or contig, start and end (0-based, half-open), and then needs a genome. With
+    sequences, these columns or the one named `layout.locus` say where rows lie, which divides them by place.
 
     Args:
         location: of the table.
@@ -187,8 +188,10 @@ def _letters(table: Table, name: str, column: list[str]) -> tuple[list[str], dic
 
 
 def _loci(table: Table, layout: Layout) -> list[str]:
-    """Where the rows come from, as their column says; nothing where there is none."""
-    column = table.columns.get(layout.locus, [])
+    """Where the rows come from, as their columns say; nothing where there are none."""
+    column = table.columns.get(layout.locus)
+    if column is None:
+        return _beside(table, layout) if contig_column(table) else []
     seen: dict[str, int] = {}
     loci = []
     for row, text in enumerate(column):
@@ -201,6 +204,21 @@ def _loci(table: Table, layout: Layout) -> list[str]:
         if (before := seen.setdefault(locus, row)) != row:
             raise table.error(row, layout.locus, f"{locus} again after {table.unit} {table.lines[before]}; keep one")
         loci.append(locus)
+    return loci
+
+
+def _beside(table: Table, layout: Layout) -> list[str]:
+    """As `_loci`, of contig, start and end beside sequences: several may lie at one place, as alleles do."""
+    contigs, (starts, ends) = table.column(contig_column(table)), positions(table)
+    strands = table.columns.get(layout.strand, [""] * len(table))
+    seen: set[str] = set()
+    loci = []
+    for row, (contig, start, end, strand) in enumerate(zip(contigs, starts, ends, strands, strict=True)):
+        if not contig:
+            raise table.error(row, contig_column(table), "no contig; give one, or leave the column out")
+        locus = f"{contig}:{start}-{end}:{strand if strand in STRANDS else '.'}"
+        loci.append(f"{locus}#{table.lines[row]}" if locus in seen else locus)
+        seen.add(locus)
     return loci
 
 

@@ -31,7 +31,7 @@ class Rows:
             targets, NaN where nothing was measured; or (N,) of arrays of int8, a class id a base,
             `problem.UNLABELLED` where there is none.
         locus: where a row comes from, unique: "CHROMOSOME:START-END:STRAND", 0-based half-open on the forward
-            strand, where that is known; else file and row.
+            strand, where that is known, with "#LINE" behind it if rows before it lie there too; else file and row.
         block: id of the group of rows that are not independent, a stretch of genome or a cluster of similar
             sequences: the unit of splits and of the bootstrap.
     """

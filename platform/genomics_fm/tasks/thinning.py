@@ -42,8 +42,8 @@ def _moved(locus: str, start: int, length: int, whole: int) -> str:
     found = LOCUS.fullmatch(locus)
     if not found or length == whole or int(found[3]) - int(found[2]) != whole:
         return locus
-    strand = locus[-1]
-    first = int(found[2]) + (whole - start - length if strand == "-" else start)
+    strand = found[4]
+    first = int(found[2]) + (whole - start - length if strand.startswith("-") else start)
     return f"{found[1]}:{first}-{first + length}:{strand}"
 
 
