@@ -17,7 +17,7 @@ from typing import Any
 from genomics_fm.artefacts import read_sealed_json, sha256_file, sha256_json, write_bytes, write_sealed_json
 from genomics_fm.errors import CorruptArtefact, InputError
 from genomics_fm.inference.card import read_card
-from genomics_fm.inference.head import save_head, write_card
+from genomics_fm.inference.head import replace_card, save_head
 from genomics_fm.inference.new_card import new_card
 from genomics_fm.inference.predicted import Predicted
 from genomics_fm.model.weights import encoder_about
@@ -196,11 +196,15 @@ def finished(folder: Path, arm: str) -> dict[str, Any] | None:
 
 
 def name_baselines(arm: dict[str, Any], scores: dict[str, float]) -> None:
-    """Put the validation scores of baselines on a head's card, which says which are better than the head (R30)."""
+    """Put the validation scores of baselines on a head's card, which says which are better than the head (R30).
+
+    Raises:
+        CorruptArtefact: a file of the head was changed.
+    """
     folder = Path(arm["head"])
     card = read_card(folder / "config.json")
     beside = {"baselines": scores, "compared": arm["validation"][arm["metric"]]}
-    write_card(folder, dataclasses.replace(card, metrics={**card.metrics, **beside}))
+    replace_card(folder, dataclasses.replace(card, metrics={**card.metrics, **beside}))
 
 
 def record(session: tracking.Session, config: Any, arm: dict[str, Any]) -> None:

@@ -71,7 +71,7 @@ def planned(
 ) -> list[Planned]:
     """Every arm: baselines, others' encoders, and each vocabulary and seed from both starts.
 
-    Where a seed draws its rows all baselines that learn have one arm a seed, else the CNN alone.
+    Where a seed draws its rows all that learn have one arm a seed, else the CNN alone of what is no encoder of ours.
 
     Args:
         config: of the job.
@@ -93,7 +93,12 @@ def planned(
         device="cuda" if config.gpu else "auto",
     )
     found = [Planned(name, task, cap=cap) for name in baselines.NAMES[problem.kind]]
-    found += [Planned(name, task, foreign=config.trial) for name in config.encoder]
+    foreign = range(config.seeds if rows > cap else 1)
+    found += [
+        Planned(name, task, foreign=dataclasses.replace(config.trial, seed=seed), seed=seed)
+        for seed in foreign
+        for name in config.encoder
+    ]
     learning = baselines.NAMES[problem.kind][1:] if rows > cap else (baselines.CNN,)
     found += [Planned(name, task, cap=cap, seed=seed) for seed in range(1, config.seeds) for name in learning]
     for seed in range(config.seeds):

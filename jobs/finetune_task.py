@@ -42,13 +42,13 @@ def task_folder(config: FinetuneConfig, root: Path, name: str) -> Path:
     """
     if "/" in config.task or (config.task and (Path(config.task) / TASK_FILE).is_file()):
         tasks.load(Path(config.task))  # raises what is wrong with it
-        for name in ("crop", "scored_rows"):
-            if getattr(config, name):
-                raise InputError(f"--{name.replace('_', '-')}: a task's folder is taken as it is; leave it out")
+        for setting in ("crop", "scored_rows", "divide"):
+            if getattr(config, setting) != getattr(FinetuneConfig, setting):
+                raise InputError(f"--{setting.replace('_', '-')}: a task's folder is taken as it is; leave it out")
         return Path(config.task).absolute()
     ways = get_args(splits.How)
     require(config.divide in ways, "--divide", config.divide, f"one of {', '.join(ways)}")
-    inputs = [_identity(config), config.divide, config.seed, name]
+    inputs = [_identity(config), config.divide, config.seed, name, splits.DIVISION_VERSION]
     done = stage(root, "rows", inputs, lambda folder: _divided(config, folder, name))
     if not (config.crop or config.scored_rows):
         return done.folder
@@ -74,8 +74,8 @@ def _identity(config: FinetuneConfig) -> Any:
 
 
 def _sum(path: str) -> str:
-    """Of a file; of one that is not there its name, and reading it says so."""
-    return sha256_file(Path(path)) if Path(path).is_file() else path
+    """Of a file; of one that is not there, or cannot be read, its name, and reading it says so."""
+    return sha256_file(Path(path)) if Path(path).is_file() and os.access(path, os.R_OK) else path
 
 
 def _data_root(config: FinetuneConfig) -> Path | None:
@@ -112,9 +112,9 @@ def with_audit(folder: Path, root: Path, corpus: Corpus | None) -> Path:
     """The task's folder with an audit that has looked at the pretraining corpus, where that is here (SPEC R28)."""
     task = tasks.load(folder)
     known = task.about.get("audit", {})
-    if known and (corpus is None or known.get("corpus") == corpus.sha256):
+    if known and known.get("corpus", "") == (corpus.sha256 if corpus else ""):
         return folder
-    inputs = [task.sha256, task.name, task.about, corpus.sha256 if corpus else None]
+    inputs = [task.sha256, task.name, task.about, corpus.sha256 if corpus else None, splits.DIVISION_VERSION]
     return stage(root, "task", inputs, lambda place: _audited(task, place, corpus)).folder
 
 

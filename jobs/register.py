@@ -13,9 +13,10 @@ from typing import Any
 from genomics_fm import __version__
 from genomics_fm.errors import CorruptArtefact, EnvironmentFault, InputError
 from genomics_fm.inference.card import HeadCard, read_card
-from genomics_fm.inference.head import FILES, MANIFEST, verify
+from genomics_fm.inference.head import FILES, MANIFEST, VALIDATION, verify
 from genomics_fm.inference.promotion import Decision, decide, validation_hash, validation_score
 from genomics_fm.tasks import rows as task_rows
+from genomics_fm.tasks.rows import Rows
 from jobs import launch, tracking
 
 LOADER = "genomics_fm.inference.pyfunc"
@@ -33,7 +34,7 @@ class RegisterConfig:
     alias: str = field(default="champion", metadata={"help": "alias to compete for"})
     promote: bool = field(default=True, metadata={"help": "compete for the alias"})
     validation: str = field(
-        default="", metadata={"help": "parquet of the head's validation rows, to re-score an older champion"}
+        default="", metadata={"help": "validation.parquet of the head's task, to re-score an older champion"}
     )
     bootstrap: int = field(default=1000, metadata={"help": "paired block-bootstrap samples"})
     seed: int = field(default=0, metadata={"help": "of the bootstrap"})
@@ -86,6 +87,7 @@ def run(config: RegisterConfig) -> RegisterResult:
     """
     if not config.head:
         raise InputError("--head: no head folder given; name one")
+    checked_alias(config.alias)
     folder = Path(config.head)
     sha256 = verify(folder)
     card = read_card(folder / "config.json")
@@ -122,7 +124,7 @@ def _compete(
     incumbent = None if holder is None else _fetch(client, session.uri, name, holder).folder
     if incumbent is not None:
         verify(incumbent)
-    rows = task_rows.read(Path(config.validation)) if config.validation else None
+    rows = _rows(config.validation) if config.validation else None
     decision = decide(folder, incumbent, rows, config.bootstrap, config.seed)
     client.set_model_version_tag(name, version, f"decision.{config.alias}", decision.why)
     if decision.promote:
@@ -143,6 +145,21 @@ def checked_name(name: str) -> str:
     if not re.fullmatch(r"[A-Za-z0-9_.-]+", name):
         raise InputError(f"--name {name!r}: only letters, digits, `_`, `.` and `-`; choose another")
     return name
+
+
+def checked_alias(alias: str) -> str:
+    """An alias that MLflow takes; raises InputError for others."""
+    if not re.fullmatch(r"(?!v[0-9]+$|latest$)[A-Za-z0-9_-]+", alias, re.IGNORECASE):
+        raise InputError(f"--alias {alias!r}: only letters, digits, `_` and `-`, no version as v1, not latest")
+    return alias
+
+
+def _rows(location: str) -> Rows:
+    """The rows that both heads are scored on: of a task, not a head's predictions of them."""
+    path = Path(location)
+    if path.name == VALIDATION and (path.parent / MANIFEST).is_file():
+        raise InputError(f"{location}: a head's predictions; give validation.parquet of its task's folder (`rows-…`)")
+    return task_rows.read(path)
 
 
 def _add_version(session: tracking.Session, name: str, folder: Path, card: HeadCard, sha256: str) -> str:

@@ -5,6 +5,7 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from genomics_fm.artefacts import refuse_input
 from genomics_fm.errors import InputError, from_exit_code, require
 from genomics_fm.genome.source import PACKAGE
 from genomics_fm.inference import predict_blocks
@@ -18,7 +19,7 @@ from genomics_fm.storage import Folder, is_remote
 from jobs import launch, register
 from jobs.progress import Clock, rate, say, watched
 from jobs.score_progress import Progress, Survey, described
-from jobs.score_ray import Asked, records
+from jobs.score_ray import Asked, absolute, records
 
 CHECK_FIRST_SECONDS = 10.0
 """Reading the inputs through comes first where it takes no longer than this, and goes on beside the scoring else."""
@@ -98,6 +99,8 @@ def run(config: ScoreConfig) -> ScoreResult:
         head=str(located.folder.absolute()),
         output=config.folder.uri,
         inputs=config.inputs,
+        paths=tuple(map(absolute, config.inputs)),
+        genome=absolute(config.genome) if config.genome else None,
         settings=settings,
         made=made_of(head_sha256, card, settings),
         stranded=card.problem.stranded,
@@ -113,7 +116,7 @@ def run(config: ScoreConfig) -> ScoreResult:
         if config.table is not None:
             predict_blocks.join(config.folder, config.table)
         for name in config.folder.names():
-            if name.startswith(LOCK):
+            if name == LOCK or name.startswith(f"{LOCK}-"):
                 config.folder.delete(name)
     return ScoreResult(config.output, progress.done, progress.before, progress.warned, time.monotonic() - started)
 
@@ -128,6 +131,8 @@ def _check(config: ScoreConfig) -> None:
         if not location.startswith(PACKAGE) and not Path(location).is_file():
             raise InputError(f"{location}: no such file; check the path")
     require(not (config.table and config.table.is_dir()), "--output", config.output, "a name that no folder has")
+    if config.table:
+        refuse_input(config.table, *config.inputs, config.genome)
     into_file = not (config.table or is_remote(config.output)) and Path(config.output).is_file()
     require(not into_file, "--output", config.output, "a folder, or a name that ends in .parquet: this is a file")
 

@@ -49,6 +49,8 @@ class Asked:
         head: its folder.
         output: the folder of predictions.
         inputs: files, as given.
+        paths: of the same files, as every process understands them.
+        genome: what places lie in, likewise.
         settings: as the head is asked.
         made: what each block is made of beside its sequences.
         stranded: as the head's problem.
@@ -58,6 +60,8 @@ class Asked:
     head: str
     output: str
     inputs: tuple[str, ...]
+    paths: tuple[str, ...]
+    genome: str | None
     settings: PredictSettings
     made: dict[str, str]
     stranded: bool
@@ -65,7 +69,7 @@ class Asked:
 
 
 def absolute(location: str) -> str:
-    """An input as every process on this machine understands it."""
+    """An input as every process understands it, in whatever folder it runs."""
     return location if location.startswith(PACKAGE) else launch.absolute(location)
 
 
@@ -89,7 +93,7 @@ def _items(row: pa.Table) -> list[Item]:
 def read(batch: pa.Table, asked: Asked) -> Iterator[pa.Table]:
     """Ray Data's map over inputs: a row a block, without its sequences where the block is there, and one at the end."""
     for number in batch["input"].to_pylist():
-        given, found = asked.inputs[number], absolute(asked.inputs[number])
+        given, found = asked.inputs[number], asked.paths[number]
         try:
             yield from _blocks(asked, number)
         except GenomicsFmError as error:
@@ -98,15 +102,14 @@ def read(batch: pa.Table, asked: Asked) -> Iterator[pa.Table]:
 
 
 def _blocks(asked: Asked, number: int) -> Iterator[pa.Table]:
-    given, found = asked.inputs[number], absolute(asked.inputs[number])
-    genome = asked.settings.genome and launch.absolute(asked.settings.genome)
+    given, found = asked.inputs[number], asked.paths[number]
     folder = Folder(asked.output)
     there: dict[tuple[int, str], list[str]] = defaultdict(list)
     for name in map(BlockName.of, (folder / BLOCKS).names()):
         if name is not None and name.input == number:
             there[name.number, name.key].append(name.file)
     count = 0
-    for count, items in enumerate(blocks(Source(found, genome, asked.stranded), asked.familiar), start=1):
+    for count, items in enumerate(blocks(Source(found, asked.genome, asked.stranded), asked.familiar), start=1):
         named = [(given + name.removeprefix(found) if name.startswith(found) else name, item) for name, item in items]
         key = key_of(named, asked.made)
         about = {

@@ -3,6 +3,7 @@
 import contextlib
 import logging
 import math
+import os
 import re
 import socket
 import threading
@@ -230,7 +231,8 @@ def curl_line(url: str) -> str:
 
 def serve_until_stopped(config: ServeConfig) -> None:
     """Deploy, say where, and stay until SIGTERM or Ctrl-C."""
-    free_port(config.host, config.port)  # both before the seconds that Ray takes to start
+    if not os.environ.get("RAY_ADDRESS"):  # a running cluster may serve there already, and then serves this, too
+        free_port(config.host, config.port)  # both before the seconds that Ray takes to start
     register.resolve(config.model, config.tracking)
     with contextlib.suppress(KeyboardInterrupt), launch.connect() as connection:
         print(f"serve: starting {config.model}", flush=True)

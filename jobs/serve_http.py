@@ -73,7 +73,7 @@ class ServedHead:
 
     def describe(self) -> dict[str, Any]:
         card = self.head.card
-        decided = card.problem.names[1:] if card.problem.binary else card.problem.names
+        decided = card.problem.names[1:] if card.problem.classes else card.problem.names
         return self.identity() | {
             "kind": card.problem.kind,
             "labels": list(card.problem.names),

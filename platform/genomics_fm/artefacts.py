@@ -171,3 +171,10 @@ def parse_json(data: bytes, shown: str, format_version: int) -> dict[str, Any]:
             "upgrade genomics-fm"
         )
     return value
+
+
+def refuse_input(output: Path, *inputs: str | None) -> None:
+    """Refuse to write over a file that is read."""
+    for given in inputs:
+        if given and output.exists() and Path(given).exists() and output.samefile(given):
+            raise InputError(f"{output}: is read, and would be replaced; name another file to write")

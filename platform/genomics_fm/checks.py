@@ -36,6 +36,7 @@ _SUFFIXES = {
 }
 _BEGINNINGS = {b">": _GENOME, b"LOCUS": _GENOME, b"##fileformat=VCF": _VARIANTS, b"BCF": _VARIANTS, b"PAR1": _TABLE}
 _SOURCE_COLUMNS = {b"location", b"species"}
+_CONTIG = b"#chrom"  # begins the header of tables that were made of BED; no comment
 
 
 class Progress:
@@ -180,8 +181,10 @@ def _kind(location: str, layout: "Layout | None" = None) -> str:
     for beginning, kind in _BEGINNINGS.items():
         if head.startswith(beginning):
             return kind
-    lines = (line for line in head.splitlines() if line and not line.startswith((b"#", b"track", b"browser")))
-    first = [field.strip(b' "') for field in next(lines, b"").replace(b",", b"\t").split(b"\t")]
+    lines = [_fields(line) for line in head.splitlines() if line and not line.startswith((b"track", b"browser"))]
+    if lines and lines[0][0] == _CONTIG and set(lines[0]) & _label_columns(layout):
+        return _TABLE
+    first = next((fields for fields in lines if not fields[0].startswith(b"#")), [b""])
     if set(first) & _label_columns(layout) and not set(first) >= _SOURCE_COLUMNS:
         return _TABLE
     name = location.lower()
@@ -193,6 +196,10 @@ def _kind(location: str, layout: "Layout | None" = None) -> str:
     if set(first) >= _SOURCE_COLUMNS:
         return _SOURCES
     return _BED if len(first) > 2 and first[1].isdigit() and first[2].isdigit() else _GENOME
+
+
+def _fields(line: bytes) -> list[bytes]:
+    return [field.strip(b' "') for field in line.replace(b",", b"\t").split(b"\t")]
 
 
 def _label_columns(layout: "Layout | None") -> set[bytes]:

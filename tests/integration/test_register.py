@@ -128,6 +128,20 @@ def test_a_name_mlflow_could_not_search_for_is_refused(storage, tmp_path):
         register.run(RegisterConfig())
 
 
+@pytest.mark.parametrize("alias", ["v1", "best one", "Latest", ""])
+def test_an_alias_mlflow_would_not_take_is_refused_before_anything_is_registered(storage, tmp_path, alias, monkeypatch):
+    monkeypatch.setattr(register.tracking, "start", None)
+    with pytest.raises(InputError, match="--alias"):
+        register.run(RegisterConfig(head=str(write_head(tmp_path / "h")), alias=alias))
+
+
+def test_a_heads_predictions_are_not_its_tasks_rows(storage, tmp_path):
+    first, second = (write_head(tmp_path / name, seed=seed) for seed, name in enumerate("ab"))
+    register.run(RegisterConfig(head=str(first), name="one"))
+    with pytest.raises(InputError, match=r"a head's predictions; give validation\.parquet of its task's folder"):
+        register.run(RegisterConfig(head=str(second), name="one", validation=str(second / "validation.parquet")))
+
+
 def test_another_store_by_flag_or_variable(storage, tmp_path, monkeypatch):
     folder = write_head(tmp_path / "h")
     elsewhere = f"sqlite:///{tmp_path}/elsewhere/m.db"

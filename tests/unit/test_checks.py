@@ -57,6 +57,7 @@ def test_what_is_in_a_genome(genome: str) -> None:
         ("x.vcf", VCF, "1 records"),
         ("x.tsv", SOURCES, "1 files of 1 genomes"),
         ("x", b"# a comment\n" + SOURCES, "1 files of 1 genomes"),
+        ("x.bed", b"#chrom\tstart\tend\nc\t1\t3\n", "1 intervals"),
     ],
 )
 def test_kinds_are_told_apart(tmp_path: Path, name: str, data: bytes, words: str) -> None:

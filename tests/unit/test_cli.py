@@ -53,6 +53,14 @@ def test_predict_takes_places_a_prior_and_bf16(head, tmp_path):
     assert (metadata[b"prior"], metadata[b"dtype"]) == (b"0.01", b"bf16")
 
 
+def test_predict_does_not_write_over_what_it_reads(head, tmp_path):
+    table = tmp_path / "t.parquet"
+    table.write_bytes(b"mine")
+    result = call("predict", "--head", head, table, "-o", table)
+    assert result.exit_code == 2 and "is read, and would be replaced" in result.stderr
+    assert table.read_bytes() == b"mine"
+
+
 def test_errors_are_one_line_with_the_documented_code(head, fasta, tmp_path):
     target = tmp_path / "out.parquet"
     (tmp_path / "empty").mkdir()

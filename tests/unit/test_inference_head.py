@@ -154,6 +154,9 @@ def test_the_model_card_says_what_a_user_must_know(folder, tmp_path):
     text = (beaten / "README.md").read_text()
     assert "**The baseline `orf` is better than this head on validation.**" in text
     assert "`gc` is better" not in text
+    for threshold, said in ((0.7, True), (0.5, False)):
+        folder = write_head(tmp_path / str(threshold), thresholds=(threshold,))
+        assert ("has the best MCC" in (folder / "README.md").read_text()) == said
 
 
 def test_predictions_do_not_depend_on_the_batch(head, monkeypatch):

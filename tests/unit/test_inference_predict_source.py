@@ -44,6 +44,12 @@ def test_places_of_a_bed_file_in_its_order_on_the_forward_strand(tmp_path, genom
     assert all(item.warnings == () for _, item in found)
 
 
+def test_a_place_that_is_too_long_is_refused_before_the_genome_is_read(tmp_path):
+    places = write(tmp_path / "in.bed", "chr1\t0\t20\nchr1\t0\t900000\n")
+    with pytest.raises(InputError, match=r"in\.bed:2.*900,000"):
+        items(places, "package:no/such genome")
+
+
 def test_a_stranded_head_reads_places_on_their_strand_and_needs_one(tmp_path, genome):
     found = items(write(tmp_path / "in.bed", BED), genome, stranded=True)
     assert [item.sequence for _, item in found] == [reverse_complement(TWO[100:120]), ONE[:20],

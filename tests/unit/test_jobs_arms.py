@@ -157,6 +157,11 @@ def test_a_probe_keeps_the_encoders_states_and_a_card_names_better_baselines(con
     assert "`CNN` is better" in (tmp_path / "arm" / "README.md").read_text()
     card = read_card(tmp_path / "arm" / "config.json")
     assert card.metrics["compared"] == arm["validation"]["mcc"]
+    with (tmp_path / "arm" / "model.safetensors").open("r+b") as weights:
+        weights.seek(-1, 2)
+        weights.write(b"\x55")
+    with pytest.raises(CorruptArtefact, match=r"model\.safetensors: does not match"):
+        arms.name_baselines(arm, {"CNN": 2.0})
     unweighted = {**card.metrics, "validation": {"mcc": 0.0}, "compared": 0.5, "baselines": {"GC": 0.4, "CNN": 0.5}}
     card = dataclasses.replace(card, metrics=unweighted)  # of weighted classes: at one half it says nothing
     assert not better_baselines(card)

@@ -105,10 +105,16 @@ def test_every_vocabulary_and_seed_starts_from_both_and_every_baseline_is_there(
 
 
 def test_where_a_seed_draws_its_rows_baselines_are_given_as_many_draws() -> None:
-    capped = asked("--data", "x.csv", "--seeds", "2", "--trial.cap", "100")
+    capped = asked("--data", "x.csv", "--seeds", "2", "--trial.cap", "100", "--encoder", "hf:h")
     plan = finetune_arms.planned(capped, "task", BINARY, "encoder", ["bpe"], 101)
     again = [one for one in plan if one.trial is None and one.seed]
-    assert [one.shown for one in again] == ["GC and length, seed 1", "k-mer logistic, seed 1", "CNN, seed 1"]
+    assert [one.shown for one in again] == [
+        "hf:h, seed 1",
+        "GC and length, seed 1",
+        "k-mer logistic, seed 1",
+        "CNN, seed 1",
+    ]
+    assert [one.foreign.seed for one in plan if one.foreign] == [0, 1]
     assert len({one.folder for one in plan}) == len(plan)
     all_rows = finetune_arms.planned(capped, "task", BINARY, "encoder", ["bpe"], 100)
     assert [one.name for one in all_rows if one.trial is None and one.seed] == ["CNN"]
@@ -176,6 +182,9 @@ def test_a_table_is_read_divided_and_audited_once(tmp_path: Path, capsys: pytest
     assert finetune_task.task_folder(config, tmp_path / "runs", "labels") == folder
     assert "skipped" in capsys.readouterr().err
     assert finetune_task.with_audit(folder, tmp_path / "runs", None) == folder
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(finetune_task.splits, "DIVISION_VERSION", 0)
+        assert finetune_task.task_folder(config, tmp_path / "runs", "labels") != folder
     text = "\n".join(finetune_text.of_task(made))
     for said in ("labels: classification", "rows: train", "split by cluster", "none of 12 test rows", "0 0.5"):
         assert said in text
@@ -223,6 +232,13 @@ def test_a_task_without_an_audit_gets_one_and_a_folder_without_a_task_is_refused
     assert folder == tmp_path / "task"
     audited = finetune_task.with_audit(folder, tmp_path / "runs", None)
     assert task.load(audited).hashes == task.load(folder).hashes and task.load(audited).about["audit"]["verdict"]
+    known = task.load(audited)
+    of_another = {**known.about, "audit": {**known.about["audit"], "corpus": "c" * 64}}
+    task.save(tmp_path / "other", dataclasses.replace(known, about=of_another))
+    again = finetune_task.with_audit(tmp_path / "other", tmp_path / "runs", None)
+    assert task.load(again).about["audit"]["corpus"] == "", "what another encoder has read says nothing of this one"
+    with pytest.raises(InputError, match="--divide: a task's folder is taken as it is"):
+        finetune_task.task_folder(asked("--task", str(folder), "--divide", "cluster"), tmp_path / "runs", "x")
     with pytest.raises(InputError, match="build it"):
         finetune_task.task_folder(asked("--task", f"{tmp_path}/none"), tmp_path / "runs", "x")
     with pytest.raises(InputError, match="not known"):

@@ -182,6 +182,30 @@ def test_places_and_kinds(tmp_path):
         run(config(values, tmp_path / "in.bed", output=tmp_path / "out", genome=str(tmp_path / "g.fa")))
 
 
+def test_nothing_of_the_users_is_replaced_or_removed(head, fasta, tmp_path):
+    (tmp_path / "t.parquet").write_bytes(b"mine")
+    with pytest.raises(InputError, match=r"t\.parquet: is read, and would be replaced"):
+        run(config(head, tmp_path / "t.parquet", output=tmp_path / "t.parquet"))
+    assert (tmp_path / "t.parquet").read_bytes() == b"mine"
+    (tmp_path / "locked_2019.bed").write_text("mine")
+    run(config(head, fasta, output=tmp_path))
+    assert (tmp_path / "locked_2019.bed").read_text() == "mine" and not (tmp_path / "lock").exists()
+    with pytest.raises(InputError, match=r"manifest\.json: of something else than predictions"):
+        run(config(head, fasta, output=head))
+
+
+def test_files_are_found_from_whatever_folder_a_reader_runs_in(head, fasta, tmp_path, monkeypatch):
+    def elsewhere(asked, workers):
+        (tmp_path / "worker").mkdir()
+        with contextlib.chdir(tmp_path / "worker"):
+            yield from in_process(asked, workers)
+
+    (tmp_path / "in.bed").write_text(f"s1\t0\t{len(random_sequences(33, seed=1)[1])}\n")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(score, "records", elsewhere)
+    assert run(config(head, "in.bed", genome="in.fa", output="out")).sequences == 1
+
+
 def test_a_table_where_a_folder_is_is_refused_before_the_work(head, fasta, tmp_path):
     (tmp_path / "out.parquet").mkdir()
     with pytest.raises(InputError, match=r"--output .*out\.parquet: .*a name that no folder has"):

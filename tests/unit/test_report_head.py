@@ -112,6 +112,14 @@ def test_every_kind_of_problem_has_a_small_page(kind: Kind) -> None:
     assert "Not converged" not in page.text, "of the trials all have"
 
 
+def test_a_target_without_a_test_row_has_a_line_and_no_plot() -> None:
+    task = task_of("regression")
+    labels = task.test.labels.copy()
+    labels[:, 0] = np.nan
+    task = dataclasses.replace(task, splits={**task.splits, "test": dataclasses.replace(task.test, labels=labels)})
+    assert f"{task.problem.names[0]}: measured in no test row." in Page(head_page(record_of(many(task, 4)))).text
+
+
 def test_a_cap_on_training_rows_is_told() -> None:
     record = record_of(task_of("classification"))
     for there, words in ((60, "60 rows for training"), (17_100, "60 of 17,100 rows for training")):

@@ -264,8 +264,9 @@ def test_heads_of_other_kinds_are_served(tmp_path, problem):
 @pytest.mark.parametrize(
     ("problem", "thresholds"),
     [(Problem("classification", ("no", "yes")), {"yes": 0.4}),
-     (Problem("multilabel", ("open", "bound")), {"open": 0.4, "bound": 0.7})],
-    ids=["classes", "labels"],
+     (Problem("multilabel", ("open", "bound")), {"open": 0.4, "bound": 0.7}),
+     (Problem("per-base", ("out", "in")), {"in": 0.4})],
+    ids=["classes", "labels", "bases"],
 )  # fmt: skip
 def test_thresholds_are_told_by_name(tmp_path, problem, thresholds):
     folder = write_head(

@@ -45,6 +45,40 @@ def _case(kind: str) -> tuple[Problem, np.ndarray, np.ndarray]:
     return Problem("per-base", ("0", "1")), rows.of_bases(classes), scores
 
 
+@pytest.mark.parametrize("metric", metrics.METRICS["regression"])
+def test_a_target_that_nobody_measured_counts_nowhere(metric: str) -> None:
+    problem, labels, guess = _case("regression")
+    labels[:, 1] = np.nan
+    alone = Problem("regression", ("x",), metric=metric)
+    expected = bootstrap.sampled(alone, metric, labels[:, :1], [guess[:, :1]], BLOCKS, samples=100)
+    assert bootstrap.sampled(problem, metric, labels, [guess], BLOCKS, samples=100) == pytest.approx(expected)
+
+
+def test_a_target_that_hardly_varies_in_a_draw_has_no_huge_r2() -> None:
+    labels = np.zeros((60, 1), np.float32)
+    labels[55:, 0] = [1, 2, 3, 4, 5]
+    guess = labels + np.float32(0.1)
+    draws = bootstrap.sampled(
+        Problem("regression", ("x",), metric="r2"), "r2", labels, [guess], np.arange(60) // 5, samples=200
+    )
+    assert draws.min() > -1 and draws.max() <= 1
+
+
+def test_hundreds_of_classes_take_little_memory() -> None:
+    import tracemalloc
+
+    random, classes = np.random.default_rng(2), 400
+    labels = random.integers(0, classes, 1500)
+    scores = _softmax(random.normal(size=(1500, classes)) + 3 * np.eye(classes)[labels])
+    problem = Problem("classification", tuple(map(str, range(classes))))
+    tracemalloc.start()
+    try:
+        bootstrap.sampled(problem, "mcc", labels, [scores], np.arange(1500), samples=100)
+        assert tracemalloc.get_traced_memory()[1] < 300 << 20
+    finally:
+        tracemalloc.stop()
+
+
 @pytest.mark.parametrize("kind", ["two", "three", "multilabel", "regression", "per-base"])
 def test_weights_equal_rows_drawn_again(kind: str) -> None:
     problem, labels, scores = _case(kind)

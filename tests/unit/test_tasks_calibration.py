@@ -52,6 +52,15 @@ def test_a_head_that_is_too_sure_is_cooled_and_covers_as_it_says() -> None:
     json.dumps(said, allow_nan=False)
 
 
+def test_a_calibration_split_without_errors_does_not_make_a_head_certain() -> None:
+    labels = np.arange(100) % 2
+    right = np.full(100, 0.97)
+    shares = of_two(np.where(labels == 1, right, 1 - right))
+    found = calibration.fit(TWO, labels, shares, [0.5, 0.5])
+    assert 0.3 < found.temperature < 1
+    assert found.probabilities(of_two(np.array([0.97])))[0, 1] < 0.9999
+
+
 def test_labels_are_calibrated_each_for_itself_and_rare_ones_left_alone() -> None:
     draw = np.random.default_rng(0)
     logits = draw.normal(size=(2000, 3))

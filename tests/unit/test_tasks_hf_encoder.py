@@ -156,3 +156,8 @@ def test_a_tokenizer_of_something_else_is_refused(folder: Path, tmp_path: Path) 
     _tokenizer("WXYZ").save_pretrained(tmp_path)
     with pytest.raises(InputError, match="does not know ACGT"):
         hf_encoder.load(f"hf:{tmp_path}")(["ACGT"])
+
+
+def test_a_gap_is_not_a_tokenizer_of_something_else(folder: Path) -> None:
+    known = hf_encoder.load(f"hf:{folder}")
+    assert np.isfinite(known(["N" * 50 + "ACG", "N" * 9])).all()

@@ -97,6 +97,17 @@ def test_targets_where_they_were_measured() -> None:
     assert flat["r2"] < 0
 
 
+def test_a_target_that_nobody_measured_counts_nowhere() -> None:
+    labels = np.random.default_rng(1).normal(size=(50, 2)).astype(np.float32)
+    guess = labels + 0.1
+    labels[1:, 1] = np.nan
+    found = metrics.evaluate(Problem("regression", ("dev", "hk")), labels, guess)
+    assert found["pearson"] == found["pearson/dev"] == pytest.approx(1) and "pearson/hk" not in found
+    labels[:, 0] = np.nan
+    nothing = metrics.evaluate(Problem("regression", ("dev", "hk")), labels, guess)
+    assert nothing == {"pearson": 0, "pearson_squared": 0, "r2": 0, "spearman": 0}
+
+
 def test_bases_count_as_rows_do() -> None:
     labels = rows.of_bases([np.array([0, 1, UNLABELLED], np.int8), np.array([1], np.int8)])
     scores = np.empty(2, object)

@@ -57,6 +57,22 @@ def test_clusters_stay_together_and_every_row_is_somewhere() -> None:
     assert again.hashes == made.hashes != splits.divide(labelled, seed=4).hashes
 
 
+@pytest.mark.parametrize("family", [3, 7])
+def test_a_calibration_split_is_not_lost_to_clusters_that_do_not_add_up(family: int) -> None:
+    made = splits.divide(_labelled(1050, family=family))
+    assert 100 <= len(made.splits["calibration"]) <= 120
+
+
+def test_what_no_test_row_measures_is_said() -> None:
+    plain = _labelled(300)
+    values = np.random.default_rng(0).normal(size=(300, 2)).astype(np.float32)
+    official = ["train"] * 200 + ["validation"] * 50 + ["test"] * 50
+    values[250:, 1] = np.nan
+    rows = dataclasses.replace(plain.rows, labels=values)
+    made = splits.divide(Labelled(rows, Problem("regression", ("dev", "hk")), {}, official))
+    assert "test has no value of: hk" in made.about["split"]["said"]
+
+
 def test_what_the_source_says_belongs_together_does() -> None:
     labelled = _labelled(300)
     rows = Rows(labelled.rows.sequences, labelled.rows.labels, labelled.rows.locus, np.arange(300) // 2 % 75)

@@ -118,6 +118,13 @@ def test_places_beside_sequences_say_where_rows_lie(tmp_path: Path) -> None:
     assert found and found.names == ("chr2", "x") and found.start.tolist() == [5, 5, 0, 0, 0] * 4
 
 
+@pytest.mark.parametrize("place", [",1,9", "c,,9", "c,1,NA"])
+def test_places_count_only_where_all_rows_have_one(tmp_path: Path, place: str) -> None:
+    path = write(tmp_path, lines(f"{A},1,c,1,9", f"{B},0,{place}", header="sequence,label,chrom,start,end"))
+    found = read_table(path)
+    assert found.rows.locus == ["t.csv:2", "t.csv:3"] and found.about["counts"]["rows_without_place"] == 1
+
+
 def test_a_locus_column_counts_before_places(tmp_path: Path) -> None:
     rows = [f"{A},1,chr2,5,17,y:1-9", f"{B},0,chr2,5,17,y:2-9"]
     path = write(tmp_path, lines(*rows, header="sequence,label,chrom,start,end,locus"))
@@ -234,15 +241,10 @@ MALFORMED: dict[str, tuple[str | bytes, list[str], str]] = {
     "no split": (lines(f"{A},1,train", f"{B},0,", header="sequence,label,split"), [], ":3: column 'split': no split; "),
     "no group": (lines(f"{A},1,a", f"{B},0,", header="sequence,label,group"), [], ":3: column 'group': no group; "),
     "no locus": (lines(f"{A},1,chr1", f"{B},0,", header="sequence,label,locus"), [], ":2: column 'locus': 'chr1'; "),
-    "a place without a contig": (
-        lines(f"{A},1,chr1,1,9", f"{B},0,,1,9", header="sequence,label,chrom,start,end"),
-        [],
-        ":3: column 'chrom': no contig; ",
-    ),
     "a position beside a sequence": (
-        lines(f"{A},1,chr1,1,9", f"{B},0,chr1,.,9", header="sequence,label,chrom,start,end"),
+        lines(f"{A},1,chr1,1,9", f"{B},0,chr1,x,9", header="sequence,label,chrom,start,end"),
         [],
-        ":3: column 'start': '.' is no position; ",
+        ":3: column 'start': 'x' is no position; ",
     ),
     "locus twice": (
         lines(f"{A},1,c:1-9", f"{B},0,c:1-9:+", header="sequence,label,locus"),

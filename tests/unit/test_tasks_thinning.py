@@ -50,6 +50,17 @@ def test_the_locus_of_a_cut_row_is_that_of_its_letters(strand: str) -> None:
     assert (contig, kept, letters) == ("c", strand, found.sequences[0])
 
 
+@pytest.mark.parametrize(("how", "left"), [("cluster", 39), ("official", 40)])
+def test_middles_that_are_in_training_are_left_out_of_what_we_divided(how: str, left: int) -> None:
+    task = _task(length=200)
+    middle = task.train.sequences[7][50:150]
+    alike = dataclasses.replace(task.test, sequences=["C" * 50 + middle + "G" * 50, *task.test.sequences[1:]])
+    about = {"split": {"how": how, "rows": {}, "blocks": {}}}
+    found = cropped(dataclasses.replace(task, splits={**task.splits, "test": alike}, about=about), 100)
+    assert len(found.test) == left and found.about["split"]["rows"]["test"] == left
+    assert found.about[THINNED].get("dropped_like_training", 0) == 40 - left
+
+
 def test_fewer_rows_are_scored_and_all_are_learnt_from() -> None:
     task = _task()
     found = fewer_scored(task, 10, seed=1)

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from genomics_fm.artefacts import refuse_input
 from genomics_fm.commands.options import Debug, refuse_folder
 from genomics_fm.errors import InputError, one_line_errors
 
@@ -32,7 +33,7 @@ def predict(
     sequence; BED, or a table with contig, start and end, needs --genome, and a strand where the head is stranded.
     """
     with one_line_errors(debug or context.obj):
-        _check_paths(source, output)
+        _check_paths(source, output, genome)
         print("predict: loading the head", file=sys.stderr, flush=True)
         import torch
 
@@ -93,10 +94,11 @@ def _say_embed(line: str) -> None:
     print(f"embed: {line}", file=sys.stderr, flush=True)
 
 
-def _check_paths(source: str, output: Path) -> None:
-    """Refuse before anything is loaded what cannot be read, is not named as parquet, or is a folder."""
+def _check_paths(source: str, output: Path, genome: str | None = None) -> None:
+    """Refuse before anything is loaded what cannot be read, is not named as parquet, is a folder or is read."""
     if not Path(source).exists() and not source.startswith("package:"):
         raise InputError(f"{source}: no such file; check the path")
     if output.suffix != ".parquet":
         raise InputError(f"{output}: not a .parquet name; the table is written as parquet")
     refuse_folder(output)
+    refuse_input(output, source, genome)

@@ -5,6 +5,7 @@ from typing import Any
 from genomics_fm.inference.card import HeadCard, better_baselines
 from genomics_fm.inference.sequences import MIN_LENGTH_BP, longest_accepted
 from genomics_fm.tasks.calibration import COVERAGE
+from genomics_fm.tasks.metrics import DECISION
 from genomics_fm.tasks.problem import Kind
 
 NAMES_SHOWN = 20
@@ -78,8 +79,8 @@ def _input(card: HeadCard) -> dict[str, Any]:
     if card.thresholds:
         names = card.problem.names[1:] if card.problem.classes else card.problem.names
         for name, threshold in list(zip(names, card.thresholds, strict=True))[:NAMES_SHOWN]:
-            what = f"`{name}` is answered from this probability on, which has the best MCC on validation"
-            found[what] = f"{threshold:.3f}"
+            why = "" if threshold == DECISION else ", which has the best MCC on validation"
+            found[f"`{name}` is answered from this probability on{why}"] = f"{threshold:.3f}"
     return found
 
 

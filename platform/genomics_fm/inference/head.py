@@ -34,7 +34,11 @@ from genomics_fm.vocabulary.ensemble import Ensemble
 
 MANIFEST = "manifest.json"
 VALIDATION = "validation.parquet"
+CARD_FILES = ("config.json", "README.md")
+"""What a card is written to; baselines that are scored later change it."""
 FILES = ("config.json", "model.safetensors", "vocabulary.json", VALIDATION, "README.md")
+_KEPT = tuple(name for name in FILES if name not in CARD_FILES)
+_CURE = "give a folder that `python -m jobs.finetune` or `jobs.quickstart` wrote"
 
 Module = SequenceClassifier | TokenClassifier
 
@@ -63,11 +67,21 @@ def save_head(folder: Path, module: Module, card: HeadCard, vocabulary: Ensemble
     write_tensors(folder / "model.safetensors", module.state_dict())
     vocabulary.save(folder / "vocabulary.json")
     write_bytes(folder / VALIDATION, rows.to_parquet())
-    return write_card(folder, card)
+    return _seal(folder, card)
 
 
-def write_card(folder: Path, card: HeadCard) -> str:
-    """Write or replace the card of a head whose other files stand, then its manifest; returns its sha256."""
+def replace_card(folder: Path, card: HeadCard) -> str:
+    """Replace the card of a complete head, whose other files must be as they were written; returns its sha256.
+
+    Raises:
+        InputError: no manifest.
+        CorruptArtefact: one of the other files is missing or changed.
+    """
+    _compare(folder, _KEPT)
+    return _seal(folder, card)
+
+
+def _seal(folder: Path, card: HeadCard) -> str:
     write_json(folder / "config.json", card.to_json())
     write_bytes(folder / "README.md", model_card(card).encode())
     files = {name: sha256_file(folder / name) for name in FILES}
@@ -85,20 +99,24 @@ def verify(folder: Path) -> str:
         InputError: no such folder, or no manifest in it.
         CorruptArtefact: a file is missing or changed, or the format is newer; names the file.
     """
-    cure = "give a folder that `python -m jobs.finetune` or `jobs.quickstart` wrote"
     if not folder.is_dir():
-        raise InputError(f"{folder}: no such folder; {cure}")
-    manifest = read_sealed_json(folder / MANIFEST, FORMAT_VERSION, f"this is no complete head folder; {cure}")
+        raise InputError(f"{folder}: no such folder; {_CURE}")
+    _compare(folder, FILES)
+    return sha256_file(folder / MANIFEST)
+
+
+def _compare(folder: Path, names: Sequence[str]) -> None:
+    """Compare some files of a head folder with its manifest; raises as `verify`."""
+    manifest = read_sealed_json(folder / MANIFEST, FORMAT_VERSION, f"this is no complete head folder; {_CURE}")
     files = manifest.get("files")
     if not isinstance(files, dict) or set(files) != set(FILES):
         raise CorruptArtefact(f"{folder / MANIFEST}: does not list a head's files; restore the folder")
-    for name in FILES:
+    for name in names:
         path = folder / name
         if not path.is_file():
             raise CorruptArtefact(f"{path}: missing, though the manifest lists it; restore the folder")
         if sha256_file(path) != files[name]:
             raise CorruptArtefact(f"{path}: does not match the manifest's sha256; restore the folder")
-    return sha256_file(folder / MANIFEST)
 
 
 class Head:

@@ -155,9 +155,11 @@ def read_manifest(folder: Folder) -> dict[str, Any]:
     """The manifest of finished predictions.
 
     Raises:
-        InputError: there is none.
+        InputError: there is none, or it is of something else.
         CorruptArtefact: it was changed.
     """
+    if folder.exists(MANIFEST) and b'"made_of"' not in folder.read(MANIFEST):
+        raise InputError(f"{folder.shown(MANIFEST)}: of something else than predictions; choose another --output")
     return folder.read_sealed_json(
         MANIFEST, FORMAT_VERSION, "`python -m jobs.score` writes it when all blocks are there"
     )

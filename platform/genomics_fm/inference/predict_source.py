@@ -9,14 +9,14 @@ from genomics_fm.genome.reader import read_genome
 from genomics_fm.inference.sequences import Familiar, Prepared
 from genomics_fm.tasks import table as tables
 from genomics_fm.tasks.layout import CONTIG_COLUMNS, END, START, Layout
-from genomics_fm.tasks.places import Genome, contig_column, cut, stream_bed_tables
+from genomics_fm.tasks.places import Genome, contig_column, cut, positions, stream_bed_tables
 from genomics_fm.tasks.table import Table
 
 CHUNK_SEQUENCES = 1_024
 ROWS_HELD = 1 << 14
 """Rows of a table of sequences in memory at once."""
-PLACES_HELD = 1 << 18
-"""Places in memory at once, with their sequences; the genome is read once for as many."""
+PLACES_HELD, LETTERS_HELD = 1 << 18, 1 << 29
+"""Places, and letters that they may have, in memory at once; the genome is read once for as many."""
 SEQUENCE, NAME, STRAND = "sequence", "name", "strand"
 _BED = (".bed", ".narrowpeak", ".broadpeak")
 _TABLE = (".csv", ".tsv", ".parquet")
@@ -24,6 +24,11 @@ _COMPRESSED = (".gz", ".bgz", ".xz", ".zst")
 _NAMELESS = ("", ".")
 
 Item = tuple[str, Prepared]
+
+
+def _places_held(familiar: Familiar) -> int:
+    """Places in memory at once, fewer where they may be long."""
+    return max(1, min(PLACES_HELD, LETTERS_HELD // familiar.most_bp))
 
 
 @dataclass(frozen=True)
@@ -44,7 +49,7 @@ class Source:
     def chunks(self, familiar: Familiar) -> Iterator[list[Item]]:
         """Names and prepared sequences in file order, `CHUNK_SEQUENCES` at a time.
 
-        All are streamed: a contig, `ROWS_HELD` rows of a table, or `PLACES_HELD` places are in memory at once.
+        All are streamed: a contig, `ROWS_HELD` rows of a table, or at most `PLACES_HELD` places are in memory at once.
 
         Raises:
             InputError: the file or the genome is refused, or a sequence is too short or too long.
@@ -58,7 +63,7 @@ class Source:
         for suffix in _COMPRESSED:
             name = name.removesuffix(suffix)
         if name.endswith(_BED):
-            return self._places(stream_bed_tables(self.location, NAME, STRAND, PLACES_HELD), familiar)
+            return self._places(stream_bed_tables(self.location, NAME, STRAND, _places_held(familiar)), familiar)
         if name.endswith(_TABLE):
             return self._table(familiar)
         if self.genome is not None:
@@ -78,7 +83,7 @@ class Source:
         if contig_column(names) and (self.genome is not None or SEQUENCE not in names.columns):
             if SEQUENCE in names.columns:
                 raise InputError(f"{self.location}: sequences and a genome; leave --genome away, or that column")
-            return self._places(tables.stream(self.location, columns, PLACES_HELD), familiar)
+            return self._places(tables.stream(self.location, columns, _places_held(familiar)), familiar)
         if self.genome is not None:
             raise InputError(f"{self.location}: a genome, but no contig, start and end; leave --genome away")
         return self._sequences(tables.stream(self.location, columns, ROWS_HELD), familiar)
@@ -94,9 +99,11 @@ class Source:
         if self.genome is None:
             raise InputError(f"{self.location}: places without a genome; give the one they lie in with --genome")
         for table in pieces:
+            starts, ends = positions(table)
+            for row, length in enumerate((ends - starts).tolist()):
+                familiar.check_length(length, table.where(row))
             found = cut(table, Genome(self.genome), Layout(stranded=self.stranded, strand=STRAND))
             names = table.columns.get(NAME, [""] * len(table))
-            for row, (name, locus, sequence) in enumerate(zip(names, found.locus, found.sequences, strict=True)):
-                familiar.check_length(len(sequence), table.where(row))
+            for name, locus, sequence in zip(names, found.locus, found.sequences, strict=True):
                 prepared = Prepared(sequence, familiar.reservations(sequence))
                 yield (locus if name in _NAMELESS else name), prepared

@@ -226,8 +226,10 @@ def _wrong_labels(
 
 def _far_off(problem: Problem, labels: Labels, answers: Predictions, most: int) -> dict[str, list[Mistake]]:
     """By how many standard deviations of the target."""
+    measured = [column[~np.isnan(column)] for column in labels.T]
+    spread = np.array([column.std() if len(column) else np.nan for column in measured])
     with np.errstate(invalid="ignore", divide="ignore"):
-        off = np.nan_to_num(np.abs(answers - labels) / np.nanstd(labels, axis=0), posinf=0.0)
+        off = np.nan_to_num(np.abs(answers - labels) / spread, posinf=0.0)
     worst = np.argsort(-off, axis=None, kind="stable")[:most]
     listed = []
     for i, c in zip(*np.unravel_index(worst, off.shape), strict=True):

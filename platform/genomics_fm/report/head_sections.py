@@ -178,6 +178,9 @@ def values(record: HeadRecord) -> Html | None:
     for c, name in list(enumerate(problem.names))[:MOST_TARGETS]:
         truth, guess = record.test.labels[:, c], record.predictions[:, c]
         known = ~np.isnan(truth)
+        if not known.any():
+            figures.append(tag("p", f"{name}: measured in no test row.", class_="soft"))
+            continue
         truth, guess = truth[known].astype(np.float64), guess[known].astype(np.float64)
         off = guess - truth
         most = float(np.quantile(np.abs(off), 0.995)) or 1.0

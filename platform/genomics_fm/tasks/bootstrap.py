@@ -134,28 +134,33 @@ def _of_counts(
     """Metrics of a confusion matrix, from those of the blocks."""
     guess = metrics.decide(problem, predictions)
     if problem.kind == "multilabel":
-        cells = [_confusion(labels[:, c], guess[:, c], block, blocks, 2) for c in range(problem.outputs)]
+        cells = [_counts(labels[:, c], guess[:, c], block, blocks, 2) for c in range(problem.outputs)]
         return lambda weights_SB: _over_labels([_weighted(weights_SB, cell) for cell in cells])
-    cell = _confusion(labels, guess, block, blocks, problem.outputs)
-    of = {"mcc": metrics.mcc_of_counts, "accuracy": _accuracy, "f1_macro": _f1_macro}[metric]
+    cell = _counts(labels, guess, block, blocks, problem.outputs)
+    of = {"mcc": _mcc, "accuracy": _accuracy, "f1_macro": _f1_macro}[metric]
     return lambda weights_SB: of(_weighted(weights_SB, cell))
 
 
-def _confusion(labels: Labels, guess: Labels, block: NDArray[np.int64], blocks: int, classes: int) -> Floats:
-    """(B, true, predicted) counts of the rows with a label."""
+def _counts(labels: Labels, guess: Labels, block: NDArray[np.int64], blocks: int, classes: int) -> Floats:
+    """(B, 3, C) rows with a label that are rightly said to be of a class, that are of it, that are said to be of it.
+
+    Whole confusion matrices would take gigabytes of hundreds of classes, and no metric here needs them.
+    """
     known = ~np.isnan(labels)
-    index = (block[known] * classes + labels[known].astype(np.int64)) * classes + guess[known]
-    return np.bincount(index, minlength=blocks * classes**2).reshape(blocks, classes, classes).astype(np.float64)
+    of, said = labels[known].astype(np.int64), guess[known]
+    right, of, said = of == said, block[known] * classes + of, block[known] * classes + said
+    found = [np.bincount(index, minlength=blocks * classes) for index in (of[right], of, said)]
+    return np.stack([each.reshape(blocks, classes) for each in found], axis=1).astype(np.float64)
 
 
 def _weighted(weights_SB: Floats, values: Floats) -> Floats:
     return (weights_SB @ values.reshape(len(values), -1)).reshape(len(weights_SB), *values.shape[1:])
 
 
-def _over_labels(confusions: list[Floats]) -> Floats:
+def _over_labels(counts: list[Floats]) -> Floats:
     """Mean MCC over the labels that have both classes in a sample."""
-    scores = np.stack([metrics.mcc_of_counts(each) for each in confusions], axis=1)
-    both = np.stack([(each.sum(2) > 0).all(1) for each in confusions], axis=1)
+    scores = np.stack([_mcc(each) for each in counts], axis=1)
+    both = np.stack([(each[:, 1] > 0).all(1) for each in counts], axis=1)
     return _mean_of(np.where(both, scores, np.nan), 0.0)
 
 
@@ -166,14 +171,20 @@ def _mean_of(scores_SC: Floats, constant: float) -> Floats:
     return np.divide(total, known.sum(1), out=np.full(len(total), constant), where=known.any(1))
 
 
-def _accuracy(confusion: Floats) -> Floats:
-    return np.trace(confusion, axis1=1, axis2=2) / np.maximum(confusion.sum((1, 2)), 1)
+def _mcc(counts: Floats) -> Floats:
+    right, of, said = np.moveaxis(counts, 1, 0)
+    return metrics.mcc_of_margins(right.sum(1), of, said)
 
 
-def _f1_macro(confusion: Floats) -> Floats:
+def _accuracy(counts: Floats) -> Floats:
+    right, of, _ = np.moveaxis(counts, 1, 0)
+    return right.sum(1) / np.maximum(of.sum(1), 1)
+
+
+def _f1_macro(counts: Floats) -> Floats:
     """Mean over the classes that are there or predicted."""
-    right = np.diagonal(confusion, axis1=1, axis2=2)
-    either = confusion.sum(1) + confusion.sum(2)
+    right, of, said = np.moveaxis(counts, 1, 0)
+    either = of + said
     return _mean_of(np.divide(2 * right, either, out=np.full(either.shape, np.nan), where=either > 0), 0.0)
 
 
@@ -182,23 +193,30 @@ def _of_moments(
 ) -> _Statistic:
     """Pearson and R², from sums of products a block; 0 where a side does not vary."""
     known = ~np.isnan(labels)
-    truth = np.where(known, labels - np.nanmean(labels, axis=0), 0).astype(np.float64)  # centred: sums stay exact
-    guess = np.where(known, predictions - np.nanmean(labels, axis=0), 0).astype(np.float64)
+    centre_C = np.nansum(labels, axis=0) / np.maximum(known.sum(0), 1)  # centred: sums stay exact
+    truth = np.where(known, labels - centre_C, 0).astype(np.float64)
+    guess = np.where(known, predictions - centre_C, 0).astype(np.float64)
     sums = _sums(np.stack([known, truth, guess, truth**2, guess**2, truth * guess], axis=2), block, blocks)
 
     def statistic(weights_SB: Floats) -> Floats:
         count, t, g, tt, gg, tg = np.moveaxis(_weighted(weights_SB, sums), 2, 0)
-        count = np.maximum(count, 1)
+        measured, count = count >= metrics.LEAST_MEASURED, np.maximum(count, 1)
         varied_t, varied_g, together = tt - t * t / count, gg - g * g / count, tg - t * g / count
         if metric == "r2":
             error = tt - 2 * tg + gg
-            return (1 - np.divide(error, varied_t, out=np.ones_like(error), where=varied_t > 0)).mean(1)
+            varies = varied_t > _ROUNDING * tt
+            return _over_targets(1 - np.divide(error, varied_t, out=np.ones_like(error), where=varies), measured)
         spread = np.sqrt(np.maximum(varied_t, 0) * np.maximum(varied_g, 0))
         enough = spread > _ROUNDING * np.sqrt(tt * gg)
         pearson = np.divide(together, spread, out=np.zeros_like(spread), where=enough)
-        return (pearson**2 if metric == "pearson_squared" else pearson).mean(1)
+        return _over_targets(pearson**2 if metric == "pearson_squared" else pearson, measured)
 
     return statistic
+
+
+def _over_targets(scores_SC: Floats, measured_SC: NDArray[np.bool_]) -> Floats:
+    """Mean over the targets that were measured in a sample."""
+    return _mean_of(np.where(measured_SC, scores_SC, np.nan), 0.0)
 
 
 def _of_ranks(
@@ -206,7 +224,10 @@ def _of_ranks(
 ) -> _Statistic:
     """AUROC, average precision and Spearman, a pass over ranked rows a draw."""
     if problem.kind == "regression":
-        by_target = [ranks.Spearman.of(labels[:, c], predictions[:, c], block) for c in range(problem.outputs)]
+        enough = np.flatnonzero((~np.isnan(labels)).sum(0) >= metrics.LEAST_MEASURED)
+        by_target = [ranks.Spearman.of(labels[:, c], predictions[:, c], block) for c in enough]
+        if not by_target:
+            return lambda weights_SB: np.zeros(len(weights_SB))
         return lambda weights_SB: np.stack([one(weights_SB) for one in by_target], axis=1).mean(1)
     of = range(1, 2) if problem.classes and problem.outputs == 2 else range(problem.outputs)
     ranked = []

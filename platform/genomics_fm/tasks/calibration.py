@@ -26,6 +26,7 @@ FEWEST_OF_A_CLASS = 5
 COVERAGE = 0.9
 """Share of new rows of the same kind whose answer shall lie in a set or an interval."""
 _LOG_TEMPERATURE = (-3.0, 3.0)
+_LIKELY_LOG = 0.5  # standard deviation of log temperatures beforehand: without errors the rows alone would say 0
 _PLATT_C = 10.0  # inverse L2 penalty, so that a label that is told apart without error keeps a finite slope
 _LEAST = 1e-7  # probability below which logits are cut
 _SUM = 1e-3  # how far the shares of classes may be from 1 together
@@ -196,12 +197,13 @@ def _shares(problem: Problem, prior: float | Sequence[float]) -> Floats:
 
 
 def _temperature(labels: NDArray[np.int64], logits: Floats) -> float:
-    """The temperature with the least cross entropy."""
+    """The likeliest temperature, where that of most models lies near 1: 0.4 to 2.7 in 95 of 100."""
     from scipy import optimize  # here, so that who only predicts need not wait
 
     def loss(log_temperature: float) -> float:
         scaled = special.log_softmax(logits / math.exp(log_temperature), axis=1)
-        return -float(scaled[np.arange(len(labels)), labels].mean())
+        unlikely = (log_temperature / _LIKELY_LOG) ** 2 / 2
+        return unlikely / len(labels) - float(scaled[np.arange(len(labels)), labels].mean())
 
     return math.exp(float(optimize.minimize_scalar(loss, bounds=_LOG_TEMPERATURE, method="bounded").x))
 

@@ -90,6 +90,8 @@ class HfEncoder:
         content = [token for token, extra in zip(ids, special, strict=True) if not extra]
         known_letters = sequence.replace("N", "")
         if unknown is not None and known_letters and content.count(unknown) > MOST_UNKNOWN * len(content):
+            content = self.tokenizer(known_letters, add_special_tokens=False, verbose=False)["input_ids"]
+        if unknown is not None and known_letters and content.count(unknown) > MOST_UNKNOWN * len(content):
             raise InputError(
                 f"{self.name}: its tokenizer does not know {known_letters[:12]}…; give an encoder of nucleotides"
             )

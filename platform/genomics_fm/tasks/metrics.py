@@ -21,6 +21,8 @@ DECISION = 0.5
 """Probability from which a label, or the second of two classes, is predicted."""
 CONSTANT = {"auroc": 0.5}
 """What a metric is where it is undefined; 0 of all others."""
+LEAST_MEASURED = 2
+"""A target that fewer rows measure has no score."""
 _OF_CLASSES = ("mcc", "accuracy", "f1_macro", "auroc", "auprc")
 METRICS: dict[Kind, tuple[str, ...]] = {
     "classification": _OF_CLASSES,
@@ -64,8 +66,8 @@ def evaluate(
     mean = {
         name: _mean((each.get(name) for each in found), name) for name in dict.fromkeys(n for f in found for n in f)
     }
+    mean = {name: CONSTANT.get(name, 0.0) for name in METRICS[problem.kind]} | mean
     if problem.kind == "multilabel":
-        mean = {name: CONSTANT.get(name, 0.0) for name in METRICS["multilabel"]} | mean
         mean["labels_scored"] = sum("auroc" in each for each in found)
     if problem.outputs == 1:
         return mean
@@ -172,11 +174,13 @@ def _label(labels: Values, probability: Values, threshold: float | None) -> dict
 
 
 def _target(labels: Values, values: Values, _: float | None) -> dict[str, float]:
-    """Of one target among many, where it was measured."""
+    """Of one target among many, where it was measured; nothing where that was in fewer than two rows."""
     from scipy import stats  # type: ignore[import-untyped]
     from sklearn.metrics import r2_score
 
     known = ~np.isnan(labels)
+    if known.sum() < LEAST_MEASURED:
+        return {}
     truth, guess = labels[known].astype(np.float64), values[known].astype(np.float64)
     pearson = _correlation(stats.pearsonr, truth, guess)
     varies = len(truth) > 1 and np.ptp(truth) > 0
@@ -212,9 +216,15 @@ def _mcc_of_two(positive: NDArray[np.bool_], predicted: NDArray[np.bool_]) -> fl
 
 def mcc_of_counts(confusion: NDArray[np.float64]) -> NDArray[np.float64]:
     """Gorodkin's R_K of confusion matrices (samples, true, predicted); 0 where it is undefined."""
-    total = confusion.sum((1, 2))
-    true, guess = confusion.sum(2), confusion.sum(1)
-    covariance = np.trace(confusion, axis1=1, axis2=2) * total - (true * guess).sum(1)
+    return mcc_of_margins(np.trace(confusion, axis1=1, axis2=2), confusion.sum(2), confusion.sum(1))
+
+
+def mcc_of_margins(
+    right: NDArray[np.float64], true: NDArray[np.float64], guess: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """As `mcc_of_counts`, from rows that are right, (samples,), of each class, and said to be of it, (samples, C)."""
+    total = true.sum(1)
+    covariance = right * total - (true * guess).sum(1)
     spread = (total**2 - (true**2).sum(1)) * (total**2 - (guess**2).sum(1))
     return np.divide(covariance, np.sqrt(spread), out=np.zeros(len(total)), where=spread > 0)
 

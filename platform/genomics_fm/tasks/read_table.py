@@ -17,7 +17,7 @@ from genomics_fm.genome.reader import read_genome
 from genomics_fm.tasks import table as tables
 from genomics_fm.tasks.labelled import Labelled
 from genomics_fm.tasks.labels import is_missing, problem_of
-from genomics_fm.tasks.layout import PLAIN, Layout
+from genomics_fm.tasks.layout import END, PLAIN, START, Layout
 from genomics_fm.tasks.places import STRANDS, Genome, contig_column, cut, positions, read_bed_table
 from genomics_fm.tasks.problem import Problem
 from genomics_fm.tasks.repeats import Repeats, contradict, repeats
@@ -151,6 +151,8 @@ def _from_sequences(table: Table, layout: Layout) -> Labelled:
     name = Path(table.location).name
     locus = _loci(table, layout) or [f"{name}:{line}" for line in table.lines]
     rows = Rows(sequences, labels, locus, _blocks(table, layout))
+    if layout.locus not in table.columns and (unplaced := _unplaced(table)):
+        counts["rows_without_place"] = unplaced
     about: dict[str, Any] = origin(table.location) | {"counts": counts}
     return settled(Labelled(rows, problem, about, _split(table, layout)), layout)
 
@@ -208,18 +210,28 @@ def _loci(table: Table, layout: Layout) -> list[str]:
 
 
 def _beside(table: Table, layout: Layout) -> list[str]:
-    """As `_loci`, of contig, start and end beside sequences: several may lie at one place, as alleles do."""
+    """As `_loci`, of contig, start and end beside sequences: several may lie at one place, as alleles do.
+
+    Nothing unless all rows have a place: `_unplaced` counts the others.
+    """
+    if _unplaced(table):
+        return []
     contigs, (starts, ends) = table.column(contig_column(table)), positions(table)
     strands = table.columns.get(layout.strand, [""] * len(table))
     seen: set[str] = set()
     loci = []
-    for row, (contig, start, end, strand) in enumerate(zip(contigs, starts, ends, strands, strict=True)):
-        if not contig:
-            raise table.error(row, contig_column(table), "no contig; give one, or leave the column out")
+    for line, contig, start, end, strand in zip(table.lines, contigs, starts, ends, strands, strict=True):
         locus = f"{contig}:{start}-{end}:{strand if strand in STRANDS else '.'}"
-        loci.append(f"{locus}#{table.lines[row]}" if locus in seen else locus)
+        loci.append(f"{locus}#{line}" if locus in seen else locus)
         seen.add(locus)
     return loci
+
+
+def _unplaced(table: Table) -> int:
+    """Rows that lack contig, start or end, in a table that has these columns."""
+    contig = contig_column(table)
+    columns = [table.column(name) for name in (contig, START, END)] if contig else []
+    return sum(any(map(is_missing, place)) for place in zip(*columns, strict=True))
 
 
 def _blocks(table: Table, layout: Layout) -> NDArray[np.int64]:

@@ -21,6 +21,10 @@ FRACTIONS = (0.7, 0.15, 0.15)
 """Of the rows, for train (with calibration), validation and test."""
 CALIBRATION_SHARE, CALIBRATION_AT_MOST, CALIBRATION_ROWS = 0.1, 0.15, 100
 """Of the training rows the calibration split takes a tenth, and at least 100 rows; none where that is too much."""
+CALIBRATION_SPARE = 1.2
+"""So many times more calibration rows are tried where whole units add up to too few."""
+DIVISION_VERSION = 2
+"""Raised by hand with every change of code after which the same rows are divided, thinned or audited otherwise."""
 CHAINED = 0.02
 """Groups that join stretches of a genome to more of the rows than this span it: stretches then say nothing."""
 
@@ -208,7 +212,10 @@ def _carve(given: _Given, plan: _Plan) -> None:
         key = randomness.key(given.seed, "carve", SPLITS[one])
         taken = parts.carved(plan.units, plan.part == _TRAIN, wanted, key, given.classes)
         if one == _CALIBRATION and taken.sum() < CALIBRATION_ROWS:
-            continue
+            more = round(CALIBRATION_SPARE * wanted)
+            taken = parts.carved(plan.units, plan.part == _TRAIN, more, key, given.classes)
+            if taken.sum() < CALIBRATION_ROWS:
+                continue
         plan.part[taken] = one
         plan.ours.add(one)
         if one == _VALIDATION:
@@ -243,6 +250,8 @@ def _check(given: _Given, plan: _Plan) -> None:
             )
         if one == _TRAIN:
             _check_measured(given, plan)
+        else:
+            _say_unmeasured(given, plan, one)
         if problem.kind != "classification":
             continue
         lack = sorted(set(range(problem.outputs)) - set(labels[here].tolist()))
@@ -251,6 +260,17 @@ def _check(given: _Given, plan: _Plan) -> None:
         if lack:
             names = ", ".join(problem.names[number] for number in lack)
             plan.said.append(f"{SPLITS[one]} has no rows of: {names}")
+
+
+def _say_unmeasured(given: _Given, plan: _Plan, one: int) -> None:
+    """Say which labels or targets no row of a part measures: nothing can be said of them there."""
+    problem = given.labelled.problem
+    if problem.classes or problem.kind == "per-base":
+        return
+    unknown = np.isnan(given.labelled.rows.labels[plan.part == one]).all(0)
+    if unknown.any():
+        lack = ", ".join(problem.names[column] for column in np.flatnonzero(unknown))
+        plan.said.append(f"{SPLITS[one]} has no value of: {lack}")
 
 
 def _check_measured(given: _Given, plan: _Plan) -> None:
