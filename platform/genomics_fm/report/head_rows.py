@@ -121,6 +121,6 @@ def _shares(record: HeadRecord, rows: Rows) -> list[Child]:
         flat = flat[flat >= 0]
         return [percent(float(np.mean(flat == c))) for c in range(min(problem.outputs, SHOWN_NAMES))]
     known = ~np.isnan(labels)
-    mean = np.where(known, labels, 0).sum(0, dtype=np.float64) / np.maximum(known.sum(0), 1)
+    mean = np.where(known, labels, 0).sum(0, dtype=np.float64) / np.where(known.any(0), known.sum(0), np.nan)
     shown = number if problem.kind == "regression" else percent
     return [*(shown(float(value)) for value in mean[:SHOWN_NAMES])]

@@ -175,11 +175,12 @@ def values(record: HeadRecord) -> Html | None:
     if problem.kind != "regression":
         return None
     figures: list[Html] = []
+    unmeasured: list[str] = []
     for c, name in list(enumerate(problem.names))[:MOST_TARGETS]:
         truth, guess = record.test.labels[:, c], record.predictions[:, c]
         known = ~np.isnan(truth)
         if not known.any():
-            figures.append(tag("p", f"{name}: measured in no test row.", class_="soft"))
+            unmeasured.append(name)
             continue
         truth, guess = truth[known].astype(np.float64), guess[known].astype(np.float64)
         off = guess - truth
@@ -195,6 +196,8 @@ def values(record: HeadRecord) -> Html | None:
         "Dashed: where both are equal. A cloud flatter than it is what a cautious model makes of noise. The outermost "
         "bars of residuals hold everything beyond." + _left_out_targets(problem)
     )
+    if unmeasured:
+        words += f" Measured in no test row: {', '.join(unmeasured)}."
     shown = tag("div", *figures, class_="pairs")
     return tag("section", tag("h2", "Predicted and measured"), shown, tag("p", words, class_="soft"))
 
@@ -216,6 +219,9 @@ def calibration(record: HeadRecord) -> Html:
     title = tag("h2", f"Whether {'intervals' if of_values else 'probabilities'} can be believed")
     if not found:
         words = "Too few rows for a calibration split: what is said is as trained, without sets or intervals."
+        return tag("section", title, tag("p", words))
+    if of_values and not found.get("coverage"):
+        words = "Too few calibration rows measure some target: no value is given an interval."
         return tag("section", title, tag("p", words))
     drawn = _reliability(found, record.problem) if "reliability_after" in found else None
     words = f"Fitted on {count(found['rows'])} rows that are neither validation nor test; measured on test rows."
