@@ -64,6 +64,14 @@ def test_a_target_that_hardly_varies_in_a_draw_has_no_huge_r2() -> None:
     assert draws.min() > -1 and draws.max() <= 1
 
 
+@pytest.mark.parametrize("constant", [0.0, 0.25, 0.2481, 1234.5])
+def test_a_constant_scores_nothing_in_every_draw(constant: float) -> None:
+    labels = (np.random.default_rng(3).binomial(100, 0.25, (50, 1)) / 100).astype(np.float32)
+    guess = np.full((50, 1), constant, np.float32)
+    draws = bootstrap.sampled(Problem("regression", ("x",)), "pearson", labels, [guess], np.arange(50) // 13)
+    assert not draws.any()
+
+
 def test_hundreds_of_classes_take_little_memory() -> None:
     import tracemalloc
 

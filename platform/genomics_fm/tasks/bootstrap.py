@@ -24,7 +24,7 @@ INTERVAL = (2.5, 97.5)  # percentiles
 _CHUNK_CELLS = 8_000_000  # draws × blocks held at a time
 _FEW_BLOCKS = 2000  # above it single draws are several times as fast as a multinomial one
 _OF_RANKS = ("auroc", "auprc", "spearman")
-_ROUNDING = 1e-9  # relative spread below which a side does not vary
+_ROUNDING = 1e-12  # of a side's sum of squares: with less variation than this it does not vary
 
 Floats = NDArray[np.float64]
 _Statistic = Callable[[Floats], Floats]  # weights of blocks (S, B) to scores (S,)
@@ -202,13 +202,12 @@ def _of_moments(
         count, t, g, tt, gg, tg = np.moveaxis(_weighted(weights_SB, sums), 2, 0)
         measured, count = count >= metrics.LEAST_MEASURED, np.maximum(count, 1)
         varied_t, varied_g, together = tt - t * t / count, gg - g * g / count, tg - t * g / count
+        varies_t, varies_g = varied_t > _ROUNDING * tt, varied_g > _ROUNDING * gg
         if metric == "r2":
             error = tt - 2 * tg + gg
-            varies = varied_t > _ROUNDING * tt
-            return _over_targets(1 - np.divide(error, varied_t, out=np.ones_like(error), where=varies), measured)
+            return _over_targets(1 - np.divide(error, varied_t, out=np.ones_like(error), where=varies_t), measured)
         spread = np.sqrt(np.maximum(varied_t, 0) * np.maximum(varied_g, 0))
-        enough = spread > _ROUNDING * np.sqrt(tt * gg)
-        pearson = np.divide(together, spread, out=np.zeros_like(spread), where=enough)
+        pearson = np.divide(together, spread, out=np.zeros_like(spread), where=varies_t & varies_g)
         return _over_targets(pearson**2 if metric == "pearson_squared" else pearson, measured)
 
     return statistic
